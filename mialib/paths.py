@@ -1,0 +1,22 @@
+"""Where things lie: what ships with the project, and what is kept on this machine."""
+
+import os
+from pathlib import Path
+
+import pooch
+
+_PACKAGE = Path(__file__).parent
+
+
+def shipped(*parts):
+    """Return the path of something that ships with the project, such as ``data/purchase.npz``.
+
+    In a checkout it stands beside the package; an installed wheel carries it inside.
+    """
+    inside = _PACKAGE.joinpath(*parts)
+    return inside if inside.exists() else _PACKAGE.parent.joinpath(*parts)
+
+
+def cache_dir():
+    """Return the folder of downloads and trained models: ``MIALIB_CACHE``, or the user's cache."""
+    return Path(os.environ.get("MIALIB_CACHE") or pooch.os_cache("mialib"))

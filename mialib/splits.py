@@ -1,0 +1,174 @@
+"""Who is a member of what: the target's records, and the pool the shadows draw from.
+
+The target's training records (in), its held-out records (out) and the shadows' pool never
+share a record; the sets of different shadow models may overlap each other (§V-C, §VI-D).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mialib.seeding import children
+
+
+def _assert_disjoint(**sets):
+    names = list(sets)
+    for i, first in enumerate(names):
+        if len(np.unique(sets[first])) != len(sets[first]):
+            raise ValueError(f"{first} lists a record twice; each record may stand in it once")
+        for second in names[i + 1 :]:
+            n_shared = len(np.intersect1d(sets[first], sets[second]))
+            if n_shared:
+                raise ValueError(f"{first} and {second} share {n_shared} records; membership sets must be disjoint")
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The target's members, its non-members, and the pool left to the shadow models.
+
+    Parameters
+    ----------
+    target_in, target_out, pool : ndarray of int64, 1-D
+        Row numbers into one data set.
+
+    Raises
+    ------
+    ValueError
+        If two of the sets share a record, or one lists a record twice.
+    """
+
+    target_in: np.ndarray
+    target_out: np.ndarray
+    pool: np.ndarray
+
+    def __post_init__(self):
+        _assert_disjoint(target_in=self.target_in, target_out=self.target_out, pool=self.pool)
+
+
+@dataclass(frozen=True, eq=False)
+class ShadowSets:
+    """What each of k shadow models is trained on, and what it is not.
+
+    Parameters
+    ----------
+    in_, out : ndarray of int64, shape (k, n)
+        Row `i` belongs to shadow model `i`.
+    pool : ndarray of int64, 1-D
+        The records they may be drawn from.
+
+    Raises
+    ------
+    ValueError
+        If a shadow's two sets share a record, or a record is not in the pool.
+    """
+
+    in_: np.ndarray
+    out: np.ndarray
+    pool: np.ndarray
+
+    def __post_init__(self):
+        for i, (in_, out) in enumerate(zip(self.in_, self.out, strict=True)):
+            _assert_disjoint(**{f"in set of shadow {i}": in_, f"out set of shadow {i}": out})
+        n_foreign = len(np.setdiff1d(np.concatenate([self.in_, self.out], axis=None), self.pool))
+        if n_foreign:
+            raise ValueError(f"{n_foreign} shadow records are not in the pool; shadows may draw from it alone")
+
+
+def split(n_records, size, seed):
+    """Draw the target's members and non-members; what remains is the shadows' pool (§VI-D).
+
+    Parameters
+    ----------
+    n_records : int
+        Records in the data set.
+    size : int
+        Records in each of the target's two sets. The shadows need as many again twice, so the
+        data must hold at least ``4 * size`` records.
+    seed : int or SeedSequence
+
+    Returns
+    -------
+    Split
+
+    Raises
+    ------
+    ValueError
+        If `size` is not positive, or larger than a quarter of the data.
+    """
+    if size < 1:
+        raise ValueError(f"size is {size}; it must be at least 1")
+    if 4 * size > n_records:
+        raise ValueError(
+            f"size is {size}, but {n_records} records carry at most {n_records // 4}: "
+            "the target takes size records in and size out, each shadow model as many from the rest"
+        )
+    order = np.random.default_rng(seed).permutation(n_records)
+    return Split(np.sort(order[:size]), np.sort(order[size : 2 * size]), np.sort(order[2 * size :]))
+
+
+@dataclass(frozen=True)
+class OwnOut:
+    """Each shadow model draws its own in and out records from the pool (the paper, §V-C)."""
+
+    def draw(self, pool, n_shadow, size, seed):
+        """Return the in sets and the out sets, two lists of `n_shadow` arrays of `size` rows."""
+        drawn = [_sample(pool, 2 * size, s) for s in children(seed, n_shadow)]
+        return [d[:size] for d in drawn], [d[size:] for d in drawn]
+
+
+@dataclass(frozen=True)
+class SharedOut:
+    """All shadow models have the same out records, and none of them trains on these.
+
+    The alternative that the talk asks about: a record that is out for one shadow model is then
+    never in for another.
+    """
+
+    def draw(self, pool, n_shadow, size, seed):
+        """Return the in sets and the out sets, two lists of `n_shadow` arrays of `size` rows."""
+        in_seed, out_seed = children(seed, 2)
+        out = _sample(pool, size, out_seed)
+        rest = np.setdiff1d(pool, out)
+        return [_sample(rest, size, s) for s in children(in_seed, n_shadow)], [out] * n_shadow
+
+
+def _sample(records, size, seed):
+    return np.random.default_rng(seed).choice(records, size, replace=False)
+
+
+def shadow_sets(pool, n_shadow, size, seed, out=OwnOut()):
+    """Draw the training and the out records of every shadow model.
+
+    Shadow `i` gets the same records whatever `n_shadow` is, so a run with more shadow models
+    continues one with fewer.
+
+    Parameters
+    ----------
+    pool : ndarray of int64
+        The records that shadows may use.
+    n_shadow : int
+        Number of shadow models, k in the paper.
+    size : int
+        Records in each in set and in each out set.
+    seed : int or SeedSequence
+    out : OwnOut or SharedOut
+
+    Returns
+    -------
+    ShadowSets
+
+    Raises
+    ------
+    ValueError
+        If `n_shadow` or `size` is not positive, or the pool is smaller than ``2 * size``.
+    """
+    if n_shadow < 1:
+        raise ValueError(f"n_shadow is {n_shadow}; it must be at least 1")
+    if size < 1:
+        raise ValueError(f"size is {size}; it must be at least 1")
+    if 2 * size > len(pool):
+        raise ValueError(
+            f"a shadow model of {size} records in and {size} out needs a pool of {2 * size}; it has {len(pool)}"
+        )
+    in_, held_out = out.draw(pool, n_shadow, size, seed)
+    return ShadowSets(np.sort(in_, axis=1), np.sort(held_out, axis=1), pool)
