@@ -1,0 +1,136 @@
+import numpy as np
+import pytest
+import torch
+
+from mialib.models import NN, ReLU
+from mialib.seeding import child, children
+from mialib.training import Epochs, Recipe, Steps, _Shuffled, fit_blocks, fit_stack
+
+RECIPE = Recipe(NN((16,)), Epochs(6), batch_size=20)
+
+
+@pytest.fixture
+def index(data, rng):
+    return np.stack([rng.choice(len(data), 90, replace=False) for _ in range(7)])
+
+
+def fit(recipe, data, index, seeds):
+    return fit_stack(recipe, data.x, data.y, data.n_classes, index, seeds)
+
+
+def test_a_stack_equals_models_trained_one_by_one(data, index):
+    seeds = children(5, len(index))
+    together = fit(RECIPE, data, index, seeds).parameters
+    alone = [fit(RECIPE, data, index[m : m + 1], seeds[m : m + 1]).parameters[0] for m in range(len(index))]
+    assert torch.equal(together, torch.stack(alone))
+    assert not torch.equal(together[0], together[1])
+
+
+def test_a_stack_equals_a_plain_pytorch_loop(data, index):
+    """The usual loop over nn.Linear and Adam, from the same first parameters and batches."""
+    recipe = Recipe(NN((16,)), Epochs(4), batch_size=20, learning_rate=0.01, decay=0.05)
+    seed = child(5, 0)
+    ours = fit(recipe, data, index[:1], [seed])
+
+    first, order = (np.random.default_rng(s) for s in children(seed, 2))
+    start = recipe.architecture.stack(1, data.x.shape[1], data.n_classes)
+    start.initialise([first])
+    linear = [torch.nn.Linear(data.x.shape[1], 16), torch.nn.Linear(16, data.n_classes)]
+    with torch.no_grad():
+        for layer, (weights, biases) in zip(linear, start.layers(start.parameters), strict=True):
+            layer.weight.copy_(weights[0].T)
+            layer.bias.copy_(biases[0, 0])
+    model = torch.nn.Sequential(linear[0], torch.nn.Tanh(), linear[1])
+    optimiser = torch.optim.Adam(model.parameters())
+    stream = _Shuffled(index[0], order)
+    for step in range(4 * 90 // 20):
+        rows = stream.take(20)
+        optimiser.param_groups[0]["lr"] = 0.01 / (1 + step * 0.05)
+        optimiser.zero_grad()
+        x, y = torch.from_numpy(data.x[rows]).float(), torch.from_numpy(data.y[rows])
+        torch.nn.functional.cross_entropy(model(x), y).backward()
+        optimiser.step()
+    with torch.no_grad():
+        theirs = torch.softmax(model(torch.from_numpy(data.x).float()), dim=1).numpy()
+    np.testing.assert_allclose(ours.predict_proba(data.x)[0], theirs, atol=2e-5)
+
+
+@pytest.mark.parametrize("block_size", [1, 2, 5, 7])
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_no_number_depends_on_blocks_or_workers(data, index, block_size, n_jobs):
+    seeds = children(5, len(index))
+    threads = torch.get_num_threads()
+    blocks = fit_blocks(RECIPE, data.x, data.y, data.n_classes, index, seeds, block_size, n_jobs)
+    positions, parameters = zip(*blocks, strict=True)
+    assert [i for block in positions for i in block] == list(range(len(index)))
+    np.testing.assert_array_equal(np.concatenate(parameters), fit(RECIPE, data, index, seeds).parameters.numpy())
+    assert torch.get_num_threads() == threads
+
+
+def test_models_of_different_sizes_train_together_for_a_number_of_steps(data):
+    recipe = Recipe(NN((8,), ReLU()), Steps(30), batch_size=16)
+    index = [np.arange(5), np.arange(100, 180), np.arange(300, 310)]
+    seeds = children(1, 3)
+    together = fit(recipe, data, index, seeds).parameters
+    for m in range(3):
+        assert torch.equal(together[m], fit(recipe, data, index[m : m + 1], seeds[m : m + 1]).parameters[0])
+
+
+def test_the_target_learns_its_records_by_heart(data, index):
+    stack = fit(Recipe(NN((64,)), Epochs(150), batch_size=10), data, index[:1], children(0, 1))
+    predicted = stack.predict_proba(data.x[index[0]])[0].argmax(axis=1)
+    assert np.mean(predicted == data.y[index[0]]) == 1
+
+
+def test_every_record_is_seen_once_a_pass():
+    stream = _Shuffled(np.arange(10, 17), np.random.default_rng(0))
+    taken = np.concatenate([stream.take(n) for n in (3, 5, 20, 7)])
+    passes = taken.reshape(5, 7)
+    np.testing.assert_array_equal(np.sort(passes, axis=1), np.tile(np.arange(10, 17), (5, 1)))
+    assert len({tuple(p) for p in passes}) == 5
+
+
+def test_length_of_training():
+    assert Epochs(3).steps(50, 20) == 8
+    assert Steps(3).steps(50, 20) == 3
+
+
+def test_same_seed_same_model_other_seed_other_model(data, index):
+    first, again, other = (fit(RECIPE, data, index[:1], [child(s, 0)]).parameters for s in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_global_random_state_is_left_alone(data, index):
+    np.random.seed(0)  # noqa: NPY002
+    torch.manual_seed(0)
+    before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
+    fit(RECIPE, data, index[:1], children(0, 1))
+    np.testing.assert_array_equal(np.random.get_state()[1], before[0])  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), before[1])
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"length": Epochs(-1)}, "epochs is -1"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be positive"),
+        ({"decay": -1.0}, "decay is -1.0"),
+    ],
+)
+def test_a_recipe_names_its_bad_field(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**fields)
+
+
+def test_bad_sets_are_refused(data):
+    with pytest.raises(ValueError, match="no training records"):
+        fit(RECIPE, data, [np.arange(0)], children(0, 1))
+    with pytest.raises(ValueError, match="models of 5 to 9 records cannot share Epochs"):
+        fit(RECIPE, data, [np.arange(5), np.arange(9)], children(0, 2))
+
+
+def test_divergence_is_an_error(data, index):
+    with pytest.raises(FloatingPointError, match="learning_rate below 1e"):
+        fit(Recipe(NN((8,)), Epochs(3), learning_rate=1e38), data, index[:1], children(0, 1))
