@@ -1,0 +1,168 @@
+"""The attack: from shadow models' prediction vectors to a membership probability (§V-D, §VI-E)."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mialib.models import NN, ReLU
+from mialib.seeding import children
+from mialib.training import Recipe, Steps, fit_blocks
+
+ATTACK_RECIPE = Recipe(NN((64,), ReLU()), Steps(600), learning_rate=5e-3)
+"""The paper's attack model: 64 ReLU units and softmax (§VI-E); how long and fast it learns is ours."""
+
+BLOCK = 10
+"""Attack models that train as one stack: they are small."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What models answer about records of known membership (§V-D).
+
+    From shadow models it is what attack models learn from; from a target, what they are tried on.
+
+    Parameters
+    ----------
+    labels : ndarray of int64, shape (n,)
+        True classes.
+    vectors : ndarray of float32, shape (n, classes)
+        Prediction vectors.
+    member : ndarray of bool, shape (n,)
+        True: in, False: out.
+    """
+
+    labels: np.ndarray
+    vectors: np.ndarray
+    member: np.ndarray
+
+    @property
+    def train_accuracy(self):
+        """Share of members whose class is predicted rightly (float)."""
+        return self._accuracy(self.member)
+
+    @property
+    def test_accuracy(self):
+        """Share of non-members whose class is predicted rightly (float)."""
+        return self._accuracy(~self.member)
+
+    def _accuracy(self, rows):
+        return float(np.mean(self.vectors[rows].argmax(axis=1) == self.labels[rows]))
+
+
+def query(stack, data, in_, out):
+    """Ask models about their members and as many non-members.
+
+    Parameters
+    ----------
+    stack : DenseStack
+        Of k models.
+    data : Dataset
+    in_, out : ndarray of int, shape (k, n)
+        Records of each model.
+
+    Returns
+    -------
+    Answers
+        Of ``2 * k * n`` records, all members first.
+    """
+    rows = np.concatenate([in_, out], axis=None)
+    vectors = np.concatenate([stack.predict_proba(data.x, index).reshape(in_.size, -1) for index in (in_, out)])
+    return Answers(data.y[rows], vectors, np.repeat([True, False], in_.size))
+
+
+class ClassAttack:
+    """One attack model for each true class, all trained together (§V-D).
+
+    Parameters
+    ----------
+    recipe : Recipe
+        `Steps` rather than `Epochs`, since classes differ in size.
+    seed : int or SeedSequence
+
+    Attributes
+    ----------
+    stack_ : DenseStack
+        The attack models, one for each entry of `classes_`.
+    classes_ : ndarray of int
+        True classes that have an attack model.
+    missing_ : ndarray of int
+        Classes without one, for want of shadow records in or out.
+    """
+
+    def __init__(self, recipe=ATTACK_RECIPE, seed=0):
+        self.recipe, self.seed = recipe, seed
+
+    def fit(self, shadows, n_jobs=-1):
+        """Train the attack models.
+
+        Parameters
+        ----------
+        shadows : Answers
+        n_jobs : int
+            Blocks of attack models trained at the same time, as for joblib.
+
+        Returns
+        -------
+        self
+
+        Warns
+        -----
+        UserWarning
+            If a class has shadow records of one kind only, or none; `predict_proba` is NaN there.
+
+        Raises
+        ------
+        ValueError
+            If there is no class with both.
+        """
+        n_classes = shadows.vectors.shape[1]
+        rows = [np.flatnonzero(shadows.labels == c) for c in range(n_classes)]
+        both = np.array([len(np.unique(shadows.member[r])) == 2 for r in rows])
+        self.classes_, self.missing_ = np.flatnonzero(both), np.flatnonzero(~both)
+        if not len(self.classes_):
+            raise ValueError("no class has shadow records both in and out; an attack model needs both")
+        if len(self.missing_):
+            warnings.warn(
+                f"classes {', '.join(map(str, self.missing_))} have no shadow records in, or none out; "
+                "membership is not inferred there",
+                stacklevel=2,
+            )
+        seeds = children(self.seed, n_classes)
+        blocks = fit_blocks(
+            self.recipe,
+            shadows.vectors,
+            shadows.member.astype(np.int64),
+            2,
+            [rows[c] for c in self.classes_],
+            [seeds[c] for c in self.classes_],
+            BLOCK,
+            n_jobs,
+        )
+        parameters = np.concatenate([parameters for _, parameters in blocks])
+        stack = self.recipe.architecture.stack(0, n_classes, 2)
+        self.stack_ = stack.with_parameters(torch.from_numpy(parameters))
+        return self
+
+    def predict_proba(self, labels, vectors):
+        """Return the membership probability of records.
+
+        Parameters
+        ----------
+        labels : ndarray of int, shape (n,)
+            True classes.
+        vectors : ndarray of float32, shape (n, classes)
+            The target's prediction vectors.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+            NaN for a record whose class is in `missing_`.
+        """
+        labels = np.asarray(labels)
+        probability = np.full(len(labels), np.nan)
+        for model, c in enumerate(self.classes_):
+            rows = np.flatnonzero(labels == c)
+            probability[rows] = self.stack_.models(slice(model, model + 1)).predict_proba(vectors[rows])[0, :, 1]
+        return probability

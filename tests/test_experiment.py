@@ -1,0 +1,129 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mialib import metrics
+from mialib.attack import ClassAttack
+from mialib.datasets import Dataset, load
+from mialib.experiment import Experiment, query_target, repeat, run
+from mialib.models import NN
+from mialib.splits import SharedOut
+from mialib.training import Epochs, Recipe, Steps
+
+OVERFITTED = Experiment(100, 6, Recipe(NN((32,)), Epochs(200), batch_size=20), seed=3)
+
+
+@pytest.fixture
+def result(data):
+    return run(OVERFITTED, data)
+
+
+def test_an_overfitted_target_leaks(result):
+    assert result.target.train_accuracy == 1
+    assert result.target.test_accuracy < 0.9
+    numbers = result.numbers()
+    assert numbers["AUC"].low > 0.6
+    assert numbers["precision"].value > numbers["gap attack precision"]
+    assert numbers["accuracy"].low <= numbers["accuracy"].value <= numbers["accuracy"].high
+    assert (numbers["baseline"], numbers["base rate"], numbers["records not judged"]) == (0.5, 0.5, 0)
+
+
+def test_untrained_models_do_not_leak(data):
+    untrained = replace(OVERFITTED, recipe=replace(OVERFITTED.recipe, length=Epochs(0)))
+    found = run(untrained, data).numbers()["AUC"]
+    assert found.low <= 0.5 <= found.high
+
+
+def test_membership_at_random_gives_an_auc_around_one_half(result):
+    """Null calibration through the whole path: the same shadows' answers, their membership shuffled."""
+    rng = np.random.default_rng(0)
+    attack = ClassAttack(seed=1).fit(replace(result.shadows, member=rng.permutation(result.shadows.member)))
+    probability = attack.predict_proba(result.target.labels, result.target.vectors)
+    found = metrics.estimate(metrics.roc_auc, rng.permutation(result.target.member), probability, seed=2)
+    assert found.low <= 0.5 <= found.high
+
+
+def test_membership_sets_are_disjoint(result):
+    target = np.concatenate([result.split.target_in, result.split.target_out])
+    assert not np.intersect1d(target, result.shadow_sets.in_).size
+    assert not np.intersect1d(target, result.shadow_sets.out).size
+    np.testing.assert_array_equal(result.target.labels, result.data.y[target])
+    np.testing.assert_array_equal(result.target.member, np.repeat([True, False], 100))
+
+
+def test_the_same_parameters_give_the_same_numbers(data, result, tmp_path, monkeypatch):
+    monkeypatch.setenv("MIALIB_CACHE", str(tmp_path))
+    again = run(OVERFITTED, data, n_jobs=1)
+    np.testing.assert_array_equal(again.probability, result.probability)
+    assert again.numbers() == result.numbers()
+    other = run(replace(OVERFITTED, seed=4), data)
+    assert not np.array_equal(other.probability, result.probability)
+
+
+def test_the_target_alone_answers_the_same(data, result):
+    alone = query_target(OVERFITTED, data)
+    np.testing.assert_array_equal(alone.vectors, result.target.vectors)
+    np.testing.assert_array_equal(alone.labels, result.target.labels)
+
+
+def test_repeating_is_running_with_the_next_seeds(data, result):
+    first, second = repeat(OVERFITTED, data, 2)
+    np.testing.assert_array_equal(first.probability, result.probability)
+    np.testing.assert_array_equal(second.probability, run(replace(OVERFITTED, seed=4), data).probability)
+
+
+def test_shared_out_records(data):
+    result = run(replace(OVERFITTED, out=SharedOut()), data)
+    assert (result.shadow_sets.out == result.shadow_sets.out[0]).all()
+    assert result.auc > 0.6
+
+
+def test_a_class_the_shadows_lack_is_counted_not_guessed(data):
+    """One class has a single record, which the target holds: no shadow model can know it."""
+    seed_split = run(replace(OVERFITTED, n_shadow=2), data).split
+    y = data.y.copy()
+    y[seed_split.target_in[0]] = 4
+    lonely = Dataset(data.x, y, 5, data.provenance)
+    with pytest.warns(UserWarning, match="classes 4 have no shadow records"):
+        result = run(replace(OVERFITTED, n_shadow=2), lonely)
+    assert result.numbers()["records not judged"] == 1
+    assert not result.inferred[result.target.labels == 4].any()
+    assert np.isnan(result.per_class(metrics.precision)[4])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"size": -1}, "size is -1"),
+        ({"size": 151}, "600 records carry at most 150"),
+        ({"n_shadow": 0}, "n_shadow is 0"),
+    ],
+)
+def test_impossible_experiments_get_one_clear_sentence(data, changed, message):
+    with pytest.raises(ValueError, match=message):
+        run(replace(OVERFITTED, **changed), data)
+
+
+def test_the_stand_in_is_calibrated_to_the_papers_accuracies():
+    """Table II: train 1.000, test 0.673."""
+    shadows = run(Experiment(1200, 4, Recipe(length=Epochs(100))), load("location", "stand-in")).shadows
+    assert shadows.train_accuracy > 0.99
+    assert 0.62 < shadows.test_accuracy < 0.73
+
+
+def test_real_location_leaks_as_the_issue_asks(real_data):
+    """The paper's NN, 1,200 in, 20 shadow models."""
+    data = load("location")
+    assert data.provenance.kind == "real"
+    numbers = run(Experiment(1200, 20), data).numbers()
+    assert numbers["target train accuracy"] > 0.98
+    assert 0.55 < numbers["target test accuracy"] < 0.70
+    assert numbers["precision"].low > 0.70
+    assert numbers["recall"].low > 0.95
+    assert numbers["AUC"].low > 0.88
+
+
+def test_an_attack_recipe_is_taken(data, result):
+    shorter = run(replace(OVERFITTED, attack=replace(OVERFITTED.attack, length=Steps(1))), data)
+    assert not np.array_equal(shorter.probability, result.probability)
