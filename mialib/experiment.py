@@ -1,8 +1,9 @@
 """The whole path: split, target and shadow models, prediction vectors, attack, numbers."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from tqdm import tqdm
 
@@ -169,23 +170,39 @@ def run(experiment, data, cache=None, n_jobs=-1):
     return Result(experiment, data, parts, sets, target, shadows, probability)
 
 
-def repeat(experiment, data, n, cache=None, n_jobs=-1):
-    """Run an experiment with `n` seeds, each with a target, a split and shadow models of its own.
+def sweep(experiments, data, cache=None, n_jobs=-1):
+    """Run experiments and return their numbers, one row each.
 
     Parameters
     ----------
-    experiment : Experiment
-        Its seed is the first; the others follow it.
+    experiments : iterable of Experiment
     data : Dataset
-    n : int
     cache : ModelCache, optional
     n_jobs : int
 
     Returns
     -------
-    list of Result
+    DataFrame
+        Columns ``size``, ``n_shadow``, ``out`` (own or shared), ``seed``, ``precision``,
+        ``recall``, ``AUC``, ``train accuracy`` and ``test accuracy`` of the target.
     """
-    return [run(replace(experiment, seed=experiment.seed + i), data, cache, n_jobs) for i in range(n)]
+    rows = []
+    for experiment in experiments:
+        result = run(experiment, data, cache, n_jobs)
+        rows.append(
+            {
+                "size": experiment.size,
+                "n_shadow": experiment.n_shadow,
+                "out": str(experiment.out),
+                "seed": experiment.seed,
+                "precision": result.precision,
+                "recall": result.recall,
+                "AUC": result.auc,
+                "train accuracy": result.target.train_accuracy,
+                "test accuracy": result.target.test_accuracy,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def query_target(experiment, data, cache=None):

@@ -115,6 +115,9 @@ class OwnOut:
         drawn = [_sample(pool, 2 * size, s) for s in children(seed, n_shadow)]
         return [d[:size] for d in drawn], [d[size:] for d in drawn]
 
+    def __str__(self):
+        return "own"
+
 
 @dataclass(frozen=True)
 class SharedOut:
@@ -130,6 +133,9 @@ class SharedOut:
         out = _sample(pool, size, out_seed)
         rest = np.setdiff1d(pool, out)
         return [_sample(rest, size, s) for s in children(in_seed, n_shadow)], [out] * n_shadow
+
+    def __str__(self):
+        return "shared"
 
 
 def _sample(records, size, seed):

@@ -6,7 +6,7 @@ import pytest
 from mialib import metrics
 from mialib.attack import ClassAttack
 from mialib.datasets import Dataset, load
-from mialib.experiment import Experiment, query_target, repeat, run
+from mialib.experiment import Experiment, query_target, run, sweep
 from mialib.models import NN
 from mialib.splits import SharedOut
 from mialib.training import Epochs, Recipe, Steps
@@ -67,10 +67,14 @@ def test_the_target_alone_answers_the_same(data, result):
     np.testing.assert_array_equal(alone.labels, result.target.labels)
 
 
-def test_repeating_is_running_with_the_next_seeds(data, result):
-    first, second = repeat(OVERFITTED, data, 2)
-    np.testing.assert_array_equal(first.probability, result.probability)
-    np.testing.assert_array_equal(second.probability, run(replace(OVERFITTED, seed=4), data).probability)
+def test_a_sweep_has_a_row_for_each_experiment(data, result):
+    runs = sweep([OVERFITTED, replace(OVERFITTED, n_shadow=2, out=SharedOut(), seed=4)], data)
+    assert runs["n_shadow"].tolist() == [6, 2]
+    assert runs["out"].tolist() == ["own", "shared"]
+    assert runs["precision"][0] == result.precision == result.numbers()["precision"].value
+    assert runs["recall"][0] == result.numbers()["recall"].value
+    assert runs["AUC"][0] == pytest.approx(result.numbers()["AUC"].value)
+    assert runs["test accuracy"][0] == result.target.test_accuracy
 
 
 def test_shared_out_records(data):

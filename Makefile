@@ -1,0 +1,29 @@
+# Two commands, each with its own set-up: `make book` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: book test refresh clean
+
+book: $(INSTALLED)
+	$(BIN)/mia book
+
+test: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	rm -rf _build/test-cache
+	MIALIB_CACHE=$(CURDIR)/_build/test-cache $(BIN)/python -m pytest tests book --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg
+	$(BIN)/jupyter-book build -W --keep-going .
+
+# Run every chapter at its defaults and write the outputs that are committed and compared.
+refresh: $(INSTALLED)
+	$(BIN)/mia refresh
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -e ".[test]"
+	touch $@
+
+clean:
+	rm -rf _build $(VENV)

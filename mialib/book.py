@@ -1,0 +1,211 @@
+"""Run chapters through papermill, and build the book from what came out."""
+
+import base64
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import nbformat
+import papermill
+import yaml
+from papermill.exceptions import PapermillExecutionError
+from tqdm import tqdm
+
+from mialib.cache import ModelCache
+from mialib.claims import run_in_notebook
+from mialib.paths import shipped
+
+
+class ChapterError(RuntimeError):
+    """A chapter did not run to its end, or does not exist."""
+
+
+def chapters():
+    """Return the paths of the book's notebooks, in the order of its table of contents."""
+    book = shipped("book")
+    contents = yaml.safe_load((book.parent / "_toc.yml").read_text(encoding="utf-8"))
+    files = [entry["file"] for part in contents["parts"] for entry in part["chapters"]]
+    paths = [book.parent / f"{file}.ipynb" for file in files]
+    return [path for path in paths if path.exists()]
+
+
+def chapter(name):
+    """Return the path of one chapter.
+
+    Raises
+    ------
+    ChapterError
+        If there is no such chapter.
+    """
+    paths = {path.stem: path for path in chapters()}
+    if name not in paths:
+        raise ChapterError(f"there is no chapter {name!r}; there are {', '.join(paths)}")
+    return paths[name]
+
+
+def profile_parameters(name, profile):
+    """Return a chapter's parameters in a profile, a dict; the default profile ``sample`` changes none.
+
+    Raises
+    ------
+    ChapterError
+        If the profile has no file for this chapter.
+    """
+    if profile == "sample":
+        return {}
+    path = shipped("book", "profiles", profile, f"{name}.yaml")
+    if not path.exists():
+        raise ChapterError(f"profile {profile!r} has no parameters for {name}: {path} does not exist")
+    return {"profile": profile, **yaml.safe_load(path.read_text(encoding="utf-8"))}
+
+
+def execute(source, output, parameters=None):
+    """Run a chapter beside its final place, then rename; a chapter that fails leaves nothing there.
+
+    Parameters
+    ----------
+    source, output : path
+    parameters : dict, optional
+
+    Raises
+    ------
+    ChapterError
+        With the message of the cell that failed.
+    """
+    output = Path(output).resolve()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent) as folder:
+        partial = Path(folder, output.name)
+        try:
+            papermill.execute_notebook(
+                str(source),
+                str(partial),
+                parameters or {},
+                cwd=str(Path(source).parent),
+                kernel_name="python3",
+                progress_bar=False,
+            )
+        except PapermillExecutionError as error:
+            raise ChapterError(f"{Path(source).stem}: {error.ename}: {error.evalue}") from error
+        strip(partial)
+        os.replace(partial, output)
+
+
+def strip(path):
+    """Remove from an executed notebook what differs between runs: timings, paths, versions."""
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    for position, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{position}"
+        kept = {"tags", "mystnb"}
+        cell.metadata = {key: value for key, value in cell.metadata.items() if key in kept and value}
+    nbformat.write(notebook, path)
+
+
+def refresh(names):
+    """Run chapters at their defaults and write their outputs into ``book/``, to be committed.
+
+    The figure of the cell tagged ``cover`` becomes ``book/cover.png``.
+    """
+    for name in tqdm(names, "refreshing", unit="chapter"):
+        path = chapter(name)
+        execute(path, path)
+        for cell in nbformat.read(path, as_version=4).cells:
+            if "cover" in cell.metadata.get("tags", ()):
+                (image,) = (output.data["image/png"] for output in cell.outputs)
+                (path.parent / "cover.png").write_bytes(base64.b64decode(image))
+
+
+def record(name, profile):
+    """Run a chapter in a profile and keep what it measured in ``data/results``.
+
+    Parameters
+    ----------
+    name : str
+    profile : str
+
+    Returns
+    -------
+    Path
+        Of the JSON file: origin, numbers, parameters, models trained, seconds, peak memory, machine.
+    """
+    parameters = profile_parameters(name, profile)
+    n_kept, _ = ModelCache().size()
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        executed = Path(folder, f"{name}.ipynb")
+        execute(chapter(name), executed, parameters)
+        run = run_in_notebook(executed)
+    content = {
+        **run.to_dict(),
+        "parameters": parameters,
+        "models trained": ModelCache().size()[0] - n_kept,
+        "seconds": round(time.monotonic() - started, 1),
+        "peak memory in MiB": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+    }
+    path = shipped("data") / "results" / profile / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".part")
+    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+    return path
+
+
+def build(folder, profile="sample"):
+    """Run all chapters into a folder of their own and build the book there.
+
+    Parameters
+    ----------
+    folder : path
+        Made anew; the committed chapters stay as they are.
+    profile : str
+
+    Returns
+    -------
+    Path
+        Of the first page.
+
+    Raises
+    ------
+    ChapterError
+        If a chapter or the build fails.
+    """
+    root, folder = shipped("book").parent, Path(folder).resolve()
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(root / "book", folder / "book", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(root / name, folder / name)
+    for path in tqdm(chapters(), "running chapters", unit="chapter"):
+        copy = folder / "book" / path.name
+        execute(copy, copy, profile_parameters(path.stem, profile))
+    return html(folder)
+
+
+def html(folder):
+    """Build the HTML of a folder that holds ``_config.yml``; warnings are errors.
+
+    Returns
+    -------
+    Path
+        Of the first page.
+
+    Raises
+    ------
+    ChapterError
+        If the build fails.
+    """
+    jupyter_book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    if subprocess.run([*jupyter_book, "build", "-W", "--keep-going", str(folder)], check=False).returncode:
+        raise ChapterError("the book did not build; the messages above say why")
+    return Path(folder, "_build", "html", "index.html")

@@ -1,0 +1,317 @@
+"""The ledger of claims: what the paper says, and whether it came out (``book/claims.yaml``)."""
+
+import itertools
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import yaml
+
+from mialib.metrics import Estimate
+from mialib.paths import shipped
+from mialib.provenance import KINDS, Origin
+
+REPRODUCED, NOT_REPRODUCED, NOT_TESTABLE = "reproduced", "not reproduced", "not testable here"
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """The first quantity is no less than `bound`."""
+
+    bound: float
+
+    def slack(self, values):
+        """Return how far the judgement is from turning over; negative where the claim fails."""
+        return values[0] - self.bound
+
+    def __str__(self):
+        return f"at least {self.bound:g}"
+
+
+@dataclass(frozen=True)
+class AtMost:
+    """The first quantity is no more than `bound`."""
+
+    bound: float
+
+    def slack(self, values):
+        """Return how far the judgement is from turning over; negative where the claim fails."""
+        return self.bound - values[0]
+
+    def __str__(self):
+        return f"at most {self.bound:g}"
+
+
+@dataclass(frozen=True)
+class Within:
+    """The first quantity is within `tolerance` of `centre`."""
+
+    centre: float
+    tolerance: float
+
+    def slack(self, values):
+        """Return how far the judgement is from turning over; negative where the claim fails."""
+        return self.tolerance - abs(values[0] - self.centre)
+
+    def __str__(self):
+        return f"{self.centre:g} ± {self.tolerance:g}"
+
+
+@dataclass(frozen=True)
+class Ordering:
+    """Each quantity is larger than the next by at least `margin`."""
+
+    margin: float
+
+    def slack(self, values):
+        """Return how far the judgement is from turning over; negative where the claim fails."""
+        return min(a - b for a, b in itertools.pairwise(values)) - self.margin
+
+    def __str__(self):
+        return f"each above the next by {self.margin:g}"
+
+
+JUDGES = {"at_least": AtLeast, "at_most": AtMost, "within": Within, "ordering": Ordering}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper, or of the talk on it, and how it is judged.
+
+    Parameters
+    ----------
+    id : str
+    chapter : str
+    where : str
+        Figure, table or section.
+    statement : str
+        One sentence.
+    paper : str
+        The paper's value; empty where it gives none.
+    quantities : tuple of str
+        Names of the numbers that are judged.
+    judge : AtLeast, AtMost, Within or Ordering
+    why : str
+        Why this bound.
+    data : tuple of str
+        Kinds of data that may judge it; never ``stand-in``.
+    """
+
+    id: str
+    chapter: str
+    where: str
+    statement: str
+    paper: str
+    quantities: tuple[str, ...]
+    judge: AtLeast | AtMost | Within | Ordering
+    why: str
+    data: tuple[str, ...]
+
+    def __post_init__(self):
+        foreign = set(self.data) - set(KINDS[:2])
+        if foreign:
+            raise ValueError(
+                f"claim {self.id} lets {', '.join(foreign)} judge it; only {' and '.join(KINDS[:2])} data may"
+            )
+
+    def verdict(self, origin, numbers):
+        """Hold measured numbers against the claim.
+
+        Parameters
+        ----------
+        origin : Origin
+        numbers : dict of str to float or Estimate
+
+        Returns
+        -------
+        Verdict
+        """
+        values = [numbers.get(name) for name in self.quantities]
+        if None in values:
+            return Verdict(self, origin, (), NOT_TESTABLE, None)
+        slack = self.judge.slack([getattr(value, "value", value) for value in values])
+        if origin.data.kind not in self.data:
+            return Verdict(self, origin, tuple(values), NOT_TESTABLE, slack)
+        return Verdict(self, origin, tuple(values), REPRODUCED if slack >= 0 else NOT_REPRODUCED, slack)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim, judged.
+
+    Parameters
+    ----------
+    claim : Claim
+    origin : Origin
+    values : tuple of float or Estimate
+        What was measured; empty if it was not.
+    outcome : {"reproduced", "not reproduced", "not testable here"}
+    slack : float or None
+        Distance to the other judgement, in the quantity's units; None if not measured.
+    """
+
+    claim: Claim
+    origin: Origin
+    values: tuple
+    outcome: str
+    slack: float | None
+
+    def __str__(self):
+        if self.outcome != NOT_TESTABLE:
+            return self.outcome
+        if self.slack is None:
+            return f"{NOT_TESTABLE} (not measured)"
+        return f"{NOT_TESTABLE} ({'holds' if self.slack >= 0 else 'fails'} on the {self.origin.data.kind})"
+
+
+def read_claims(path=None):
+    """Read the ledger.
+
+    Parameters
+    ----------
+    path : path, optional
+        By default the project's ``book/claims.yaml``.
+
+    Returns
+    -------
+    list of Claim
+
+    Raises
+    ------
+    ValueError
+        If an id is there twice, or an entry is not one `Claim` with one judge.
+    """
+    entries = yaml.safe_load(Path(path or shipped("book", "claims.yaml")).read_text(encoding="utf-8"))
+    claims = []
+    for entry in entries:
+        try:
+            ((kind, arguments),) = entry.pop("judge").items()
+            judge = JUDGES[kind](*arguments) if isinstance(arguments, list) else JUDGES[kind](arguments)
+            entry = {**entry, "quantities": tuple(entry["quantities"]), "data": tuple(entry["data"])}
+            claims.append(Claim(judge=judge, **entry))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"claim {entry.get('id')!r} is not well formed: {error}") from error
+    ids = [claim.id for claim in claims]
+    if len(ids) != len(set(ids)):
+        raise ValueError(f"claims.yaml has an id twice: {', '.join(sorted(i for i in set(ids) if ids.count(i) > 1))}")
+    return claims
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a chapter measured, and under which conditions.
+
+    Parameters
+    ----------
+    origin : Origin
+    numbers : dict of str to float or Estimate
+    """
+
+    origin: Origin
+    numbers: dict
+
+    def verdicts(self, claims=None):
+        """Judge the chapter's claims; return a list of `Verdict`, in the ledger's order."""
+        claims = read_claims() if claims is None else claims
+        return [c.verdict(self.origin, self.numbers) for c in claims if c.chapter == self.origin.chapter]
+
+    def to_dict(self):
+        """Return the run as plain dicts that JSON can hold."""
+        numbers = {n: asdict(v) if isinstance(v, Estimate) else v for n, v in self.numbers.items()}
+        return {"origin": self.origin.to_dict(), "numbers": numbers}
+
+    @classmethod
+    def from_dict(cls, fields):
+        """Return the Run that `to_dict` came from; further fields are ignored."""
+        numbers = {n: Estimate(**v) if isinstance(v, dict) else v for n, v in fields["numbers"].items()}
+        return cls(Origin.from_dict(fields["origin"]), numbers)
+
+
+def recorded_runs(profile, folder=None):
+    """Return the recorded runs of a profile, a dict from chapter to `Run`.
+
+    Parameters
+    ----------
+    profile : str
+    folder : path, optional
+        By default the project's ``data/results``.
+    """
+    folder = Path(folder or shipped("data", "results")) / profile
+    runs = [Run.from_dict(json.loads(path.read_text(encoding="utf-8"))) for path in sorted(folder.glob("*.json"))]
+    return {run.origin.chapter: run for run in runs}
+
+
+def run_in_notebook(path):
+    """Return the `Run` that an executed chapter holds in its outputs, or None."""
+    cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", ())]
+    kept = [output["metadata"]["mialib"] for output in outputs if "mialib" in output.get("metadata", {})]
+    return Run.from_dict(kept[-1]) if kept else None
+
+
+def runs_in_book(folder):
+    """Return the runs that the executed chapters of a folder hold, a dict from chapter to `Run`."""
+    runs = [run_in_notebook(path) for path in sorted(Path(folder).glob("*.ipynb"))]
+    return {run.origin.chapter: run for run in runs if run}
+
+
+def verdict_of(claim, runs):
+    """Return the verdict on a claim by the run of its chapter, or None if there is no such run.
+
+    Parameters
+    ----------
+    claim : Claim
+    runs : dict of str to Run
+        By chapter.
+    """
+    run = runs.get(claim.chapter)
+    return claim.verdict(run.origin, run.numbers) if run else None
+
+
+def score(runs):
+    """Return how many claims have each outcome; a claim without a run is not testable here.
+
+    Parameters
+    ----------
+    runs : dict of str to Run
+        By chapter.
+
+    Returns
+    -------
+    dict of str to int
+    """
+    counts = dict.fromkeys((REPRODUCED, NOT_REPRODUCED, NOT_TESTABLE), 0)
+    for claim in read_claims():
+        verdict = verdict_of(claim, runs)
+        counts[verdict.outcome if verdict else NOT_TESTABLE] += 1
+    return counts
+
+
+def paper_values(chapter):
+    """Return the paper's numbers for a chapter, a dict from quantity to float."""
+    given = [claim for claim in read_claims() if claim.chapter == chapter and claim.paper]
+    return {claim.quantities[0]: float(claim.paper) for claim in given}
+
+
+def paper_points(runs):
+    """Return the paper's numbers beside ours.
+
+    Parameters
+    ----------
+    runs : dict of str to dict of str to Run
+        Name, such as ``laptop``, to the runs of its chapters.
+
+    Returns
+    -------
+    dict of str to list of (float, float)
+        Name and kind of data to pairs of the paper's value and ours.
+    """
+    points = {}
+    for name, chapters in runs.items():
+        for chapter, run in chapters.items():
+            for quantity, paper in paper_values(chapter).items():
+                if quantity in run.numbers:
+                    ours = run.numbers[quantity]
+                    pair = (paper, float(getattr(ours, "value", ours)))
+                    points.setdefault(f"{name}, {run.origin.data.kind} data", []).append(pair)
+    return points

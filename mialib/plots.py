@@ -1,0 +1,157 @@
+"""One function a figure. Colours and dashes are told apart in grey and by colour-blind readers."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from mialib import metrics
+
+STYLES = [
+    {"color": "#0072B2", "linestyle": "-", "marker": "o"},
+    {"color": "#D55E00", "linestyle": "--", "marker": "s"},
+    {"color": "#009E73", "linestyle": "-.", "marker": "^"},
+    {"color": "#CC79A7", "linestyle": ":", "marker": "D"},
+    {"color": "#000000", "linestyle": (0, (5, 1, 1, 1, 1, 1)), "marker": "v"},
+]
+MEMBER, NON_MEMBER = STYLES[0], STYLES[1]
+
+
+def precision_cdf(series, origin, quantity="precision"):
+    """Draw the distribution over classes of a per-class number, as in Figures 4, 5, 7, 8 and 9.
+
+    Parameters
+    ----------
+    series : dict of str to ndarray of float64, shape (classes,)
+        Line to its values; NaN where a class has none.
+    origin : Origin
+    quantity : str
+
+    Returns
+    -------
+    Figure
+    """
+    figure, axes = _axes()
+    for style, (name, values) in zip(STYLES, series.items(), strict=False):
+        value, fraction = metrics.cdf(values)
+        line = {key: style[key] for key in ("color", "linestyle")}
+        axes.step(np.append(value[:1], value), np.append(0, fraction), where="post", label=name, **line)
+    axes.axvline(metrics.BASELINE, color="0.6", linewidth=1, zorder=0)
+    axes.annotate("guessing", (metrics.BASELINE, 0.98), color="0.4", ha="right", va="top", rotation=90, fontsize=8)
+    axes.set(xlabel=f"attack {quantity} in a class", ylabel="share of classes up to this", ylim=(0, 1.02))
+    axes.set_xlim(right=1.01)
+    return _finish(figure, axes, origin)
+
+
+def answer_histogram(values, member, label, origin, n_bins=20):
+    """Draw how members and non-members differ in one number of the prediction vector, as in Fig. 12.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (n,)
+        In 0..1, such as the probability of the true class.
+    member : ndarray of bool, shape (n,)
+    label : str
+        What the number is, for the axis.
+    origin : Origin
+    n_bins : int
+
+    Returns
+    -------
+    Figure
+    """
+    figure, axes = _axes()
+    edges = np.linspace(0, 1, n_bins + 1)
+    for name, rows, style, hatch in (("members", member, MEMBER, ""), ("non-members", ~member, NON_MEMBER, "///")):
+        shares = np.histogram(values[rows], edges)[0] / rows.sum()
+        axes.stairs(shares, edges, fill=True, alpha=0.35, color=style["color"], hatch=hatch)
+        axes.stairs(shares, edges, color=style["color"], linestyle=style["linestyle"], linewidth=1.5, label=name)
+    axes.set(xlabel=label, ylabel="share of records", xlim=(0, 1))
+    return _finish(figure, axes, origin)
+
+
+def precision_by_shadows(runs, origin, quantity="precision"):
+    """Draw a number against the number of shadow models (§V-C), mean and range over seeds.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        As from `mialib.experiment.sweep`; a line for each value of its column ``out``.
+    origin : Origin
+    quantity : str
+        Column of `runs`.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, axes = _axes()
+    for style, (out, line) in zip(STYLES, runs.groupby("out"), strict=False):
+        values = line.groupby("n_shadow")[quantity].agg(["mean", "min", "max"])
+        axes.plot(values.index, values["mean"], label=f"{out} out records", **style)
+        axes.fill_between(values.index, values["min"], values["max"], color=style["color"], alpha=0.15, linewidth=0)
+    axes.set_xscale("log")
+    counts = sorted(set(runs["n_shadow"]))
+    axes.set_xticks(counts, [str(k) for k in counts])
+    axes.minorticks_off()
+    axes.set(xlabel="number of shadow models", ylabel=f"attack {quantity}")
+    return _finish(figure, axes, origin)
+
+
+def roc(curves, origin):
+    """Draw ROC curves on logarithmic axes, where few false positives can be read.
+
+    Parameters
+    ----------
+    curves : dict of str to tuple of ndarray
+        Line to (false positive rate, true positive rate), as `mialib.metrics.roc` returns.
+    origin : Origin
+
+    Returns
+    -------
+    Figure
+    """
+    figure, axes = _axes()
+    smallest = min(fpr[fpr > 0].min() for fpr, _ in curves.values())
+    for style, (name, (fpr, tpr)) in zip(STYLES, curves.items(), strict=False):
+        axes.plot(fpr, tpr, label=name, color=style["color"], linestyle=style["linestyle"], drawstyle="steps-post")
+    axes.plot([smallest, 1], [smallest, 1], color="0.6", linewidth=1, label="guessing", zorder=0)
+    axes.set(xscale="log", yscale="log", xlim=(smallest, 1), ylim=(smallest, 1.05))
+    axes.set(xlabel="false positive rate", ylabel="true positive rate (recall)")
+    return _finish(figure, axes, origin)
+
+
+def paper_against_ours(points, origin_line):
+    """Draw every number that the paper gives against ours, one point each, with the diagonal.
+
+    Parameters
+    ----------
+    points : dict of str to sequence of (float, float)
+        Run and kind of data to pairs of the paper's value and ours, from
+        `mialib.claims.paper_points`.
+    origin_line : str
+        Where the numbers come from.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, axes = _axes()
+    axes.plot([0, 1], [0, 1], color="0.6", linewidth=1, zorder=0)
+    for style, (name, pairs) in zip(STYLES, points.items(), strict=False):
+        if len(pairs):
+            axes.scatter(*np.array(pairs).T, label=name, color=style["color"], marker=style["marker"], alpha=0.8)
+    axes.set(xlabel="the paper", ylabel="here", xlim=(0, 1.03), ylim=(0, 1.03), aspect="equal")
+    return _finish(figure, axes, origin_line)
+
+
+def _axes():
+    figure, axes = plt.subplots(figsize=(6.4, 4), layout="constrained")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="0.92", zorder=-1)
+    return figure, axes
+
+
+def _finish(figure, axes, origin):
+    axes.legend(frameon=False)
+    figure.supxlabel(getattr(origin, "badge", origin), fontsize=7, color="0.4", x=0.99, ha="right")
+    plt.close(figure)
+    return figure

@@ -1,0 +1,157 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from mialib import book, claims
+from mialib.book import ChapterError
+
+ROOT = Path(__file__).parent.parent
+CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
+
+
+def code_cells(path):
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
+def tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+def test_every_notebook_is_in_the_table_of_contents():
+    assert sorted(book.chapters()) == CHAPTERS
+    assert book.chapters()[-1].stem == "scoreboard"  # it reads what the others hold
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_is_thin_and_complete(path):
+    cells = code_cells(path)
+    assert "parameters" in tags(cells[0])
+    for line in cells[0].source.splitlines():
+        assert "  # " in line, f"no comment behind the parameter: {line}"
+    for cell in cells:
+        assert cell.source.count("\n") < 25
+        assert not any(output.output_type == "error" for output in cell.outputs)
+        for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                assert len(cell.metadata["mystnb"]["image"]["alt"]) > 40
+            if "text/html" in output.get("data", {}):
+                assert "mialib-origin" in output.data["text/html"]
+    assert any(cell.outputs for cell in cells)
+    if path.stem != "scoreboard":
+        assert "tables.check(origin, numbers)" in cells[-1].source
+        assert "nbval-ignore-output" not in tags(cells[-1])
+        assert claims.run_in_notebook(path).origin.chapter == path.stem
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_committed_chapters_hold_no_paths_or_timings(path):
+    text = path.read_text(encoding="utf-8")
+    assert str(ROOT) not in text
+    assert '"papermill"' not in text
+    assert '"execution"' not in text
+
+
+def test_verdicts_have_a_margin():
+    """Low digits differ between machines; no committed verdict may hang on them."""
+    verdicts = [v for run in claims.runs_in_book(ROOT / "book").values() for v in run.verdicts()]
+    assert len(verdicts) == len(claims.read_claims())
+    for verdict in verdicts:
+        assert abs(verdict.slack) > 0.004, verdict.claim.id
+
+
+def test_recorded_runs_are_of_their_profile():
+    for path in sorted((ROOT / "data" / "results").glob("*/*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        assert content["origin"]["chapter"] == path.stem
+        assert content["origin"]["profile"] == path.parent.name
+        assert content["origin"]["data"]["kind"] != "stand-in"
+        assert content["parameters"] == book.profile_parameters(path.stem, path.parent.name)
+
+
+@pytest.mark.parametrize("folder", [".", "book"], ids=["root", "book"])
+def test_papermill_runs_a_chapter_from_both_places(tmp_path, folder):
+    source = Path("location.ipynb") if folder == "book" else Path("book", "location.ipynb")
+    out = tmp_path / "out.ipynb"
+    command = [sys.executable, "-m", "papermill", source, out, "-p", "n_shadow", "4", "-p", "seed", "7"]
+    subprocess.run(command, cwd=ROOT / folder, check=True, capture_output=True)
+    run = claims.run_in_notebook(out)
+    assert run.origin.seed == 7
+    assert run.numbers["precision"].low > 0.7
+
+
+@pytest.mark.parametrize(
+    ("chapter", "parameters", "message"),
+    [
+        ("threat_model", {"dataset": "purchases"}, "there is no data set 'purchases'; there are location, purchase"),
+        ("location", {"size": -5}, "size is -5; it must be at least 1"),
+        ("location", {"size": 1300}, "5010 records carry at most 1252"),
+        ("location", {"source": "sample"}, "location has no source 'sample'"),
+    ],
+)
+def test_bad_parameters_are_one_clear_sentence_and_leave_nothing(tmp_path, chapter, parameters, message):
+    with pytest.raises(ChapterError, match=message):
+        book.execute(book.chapter(chapter), tmp_path / "out.ipynb", parameters)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("epochs", ["100", "0"], ids=["as committed", "untrained"])
+def test_a_broken_verdict_fails_the_notebook_test(tmp_path, epochs):
+    notebook = (ROOT / "book" / "location.ipynb").read_text(encoding="utf-8")
+    assert "epochs = 100 " in notebook
+    (tmp_path / "location.ipynb").write_text(notebook.replace("epochs = 100 ", f"epochs = {epochs} "), encoding="utf-8")
+    sanitise = ["--nbval-current-env", "--nbval-sanitize-with", ROOT / "tests" / "nbval.cfg"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--nbval",
+        *sanitise,
+        "-c",
+        os.devnull,
+        tmp_path / "location.ipynb",
+    ]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert ended.returncode == (0 if epochs == "100" else 1), ended.stdout
+    if epochs == "0":
+        assert "Cell outputs differ" in ended.stdout
+        assert "tables.check(origin, numbers)" in ended.stdout
+
+
+def test_a_build_leaves_the_committed_chapters_alone(tmp_path, monkeypatch):
+    before = {path: path.read_bytes() for path in CHAPTERS}
+    ran = []
+    monkeypatch.setattr(
+        book, "execute", lambda source, output, parameters: ran.append((Path(output).parent, parameters))
+    )
+    page = book.build(tmp_path / "build")
+    assert page.exists()
+    assert (page.parent / "book" / "location.html").exists()
+    assert ran == [(tmp_path / "build" / "book", {})] * len(CHAPTERS)
+    assert {path: path.read_bytes() for path in CHAPTERS} == before
+
+
+def test_a_book_with_a_warning_does_not_build(tmp_path, capfd):
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "book", tmp_path / "book")
+    with (tmp_path / "book" / "intro.md").open("a", encoding="utf-8") as page:
+        page.write("\n[nowhere](nowhere.md)\n")
+    with pytest.raises(ChapterError, match="the book did not build"):
+        book.html(tmp_path)
+    assert "nowhere.md" in capfd.readouterr().err
+
+
+def test_unknown_chapters_and_profiles():
+    with pytest.raises(ChapterError, match="there is no chapter 'nothing'; there are threat_model, shadow_training"):
+        book.chapter("nothing")
+    with pytest.raises(ChapterError, match="profile 'huge' has no parameters for location"):
+        book.profile_parameters("location", "huge")
+    assert book.profile_parameters("location", "sample") == {}
+    assert book.profile_parameters("location", "laptop")["profile"] == "laptop"

@@ -1,0 +1,96 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mialib import claims, tables
+from mialib.claims import Run
+from mialib.metrics import Estimate
+from mialib.provenance import Origin, Provenance
+
+ORIGIN = Origin("location", "sample", 7, Provenance("location", "real", "here", "none", "ab" * 32))
+NUMBERS = {
+    "target train accuracy": 1.0,
+    "target test accuracy": 0.1,
+    "precision": Estimate(0.7, 0.6, 0.8),
+    "recall": float("nan"),
+}
+
+
+def test_every_table_says_where_its_numbers_come_from():
+    for table in (
+        tables.numbers_table({"here": NUMBERS}, ORIGIN, "and another"),
+        tables.quantile_table({"a": np.array([0.1, 0.2])}, ORIGIN),
+        tables.check(ORIGIN, NUMBERS),
+    ):
+        assert "location · real data · profile sample · seed 7" in table._repr_html_()
+
+
+def test_cells():
+    table = tables.numbers_table({"paper": {"precision": 0.678, "other": 1.0}, "here": NUMBERS}, ORIGIN)
+    assert list(table.frame.index) == ["precision", "other", "target train accuracy", "target test accuracy", "recall"]
+    assert table.frame.loc["precision"].tolist() == ["0.678", "0.700 [0.600, 0.800]"]
+    assert table.frame.loc["recall"].tolist() == ["–", "–"]
+    assert "0.678" in repr(table)
+
+
+def test_quantiles():
+    frame = tables.quantile_table({"a": np.arange(1, 11) / 10}, ORIGIN).frame
+    assert frame.columns.tolist() == ["10%", "25%", "median", "75%", "90%"]
+    assert frame.loc["a"].tolist() == ["0.100", "0.300", "0.500", "0.800", "0.900"]
+
+
+def test_text_in_a_foot_is_escaped():
+    assert "a &lt;b&gt;" in tables.Table(pd.DataFrame({"x": [1]}), "a <b>")._repr_html_()
+
+
+def test_verdicts_name_each_claim_and_keep_the_run():
+    table = tables.check(ORIGIN, NUMBERS)
+    lines = dict(line.split(": ") for line in repr(table).splitlines())
+    assert lines["location-train-accuracy"] == "reproduced"
+    assert lines["location-test-accuracy"] == "not reproduced"
+    assert lines["location-recall"] == "not reproduced"
+    assert lines["location-above-gap"] == "not testable here (not measured)"
+    data, metadata = table._repr_mimebundle_()
+    assert data["text/plain"] == repr(table)
+    assert "not reproduced" in data["text/html"]
+    kept = Run.from_dict(json.loads(json.dumps(metadata["mialib"])))
+    assert kept.origin == ORIGIN
+    assert kept.numbers["precision"] == NUMBERS["precision"]
+
+
+def test_a_run_is_found_in_a_notebook(tmp_path):
+    _, metadata = tables.check(ORIGIN, NUMBERS)._repr_mimebundle_()
+    notebook = {"cells": [{"outputs": [{"data": {}}, {"metadata": metadata}]}, {"source": "no outputs"}]}
+    (tmp_path / "location.ipynb").write_text(json.dumps(notebook))
+    (tmp_path / "other.ipynb").write_text(json.dumps({"cells": []}))
+    assert list(claims.runs_in_book(tmp_path)) == ["location"]
+
+
+def test_scoreboard_and_its_filters():
+    runs = {"laptop": {"location": Run(ORIGIN, NUMBERS)}, "paper": {}, "this build": {}}
+    whole = tables.scoreboard(runs).frame
+    assert len(whole) == len(claims.read_claims())
+    assert whole.columns.tolist() == ["claim", "paper", "laptop"]
+    assert whole.loc["location-train-accuracy", "laptop"] == "1.000: reproduced"
+    assert whole.loc["attack-above-gap", "laptop"] == "not testable here"
+    assert set(tables.scoreboard(runs, chapter="location").frame.index) == {
+        c.id for c in claims.read_claims() if c.chapter == "location"
+    }
+    failed = tables.scoreboard(runs, outcome="not reproduced").frame
+    assert "location-test-accuracy" in failed.index
+    assert "location-train-accuracy" not in failed.index
+    assert tables.score_table(runs).frame.index.tolist() == ["laptop"]
+    assert tables.run_table(runs).frame.loc["laptop", "sha256"] == "abababababababab…"
+
+
+@pytest.mark.parametrize("folder", [".", "book"])
+def test_the_books_folder_is_found_from_both_places(tmp_path, monkeypatch, folder):
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "claims.yaml").touch()
+    monkeypatch.chdir(tmp_path / folder)
+    assert (tables.book_folder() / "claims.yaml").exists()
+    monkeypatch.chdir("/")
+    with pytest.raises(FileNotFoundError, match="neither the book's folder nor the one above"):
+        tables.book_folder()
