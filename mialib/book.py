@@ -29,10 +29,9 @@ class ChapterError(RuntimeError):
 
 def chapters():
     """Return the paths of the book's notebooks, in the order of its table of contents."""
-    book = shipped("book")
-    contents = yaml.safe_load((book.parent / "_toc.yml").read_text(encoding="utf-8"))
+    contents = yaml.safe_load(shipped("_toc.yml").read_text(encoding="utf-8"))
     files = [entry["file"] for part in contents["parts"] for entry in part["chapters"]]
-    paths = [book.parent / f"{file}.ipynb" for file in files]
+    paths = [shipped(f"{file}.ipynb") for file in files]
     return [path for path in paths if path.exists()]
 
 
@@ -181,11 +180,11 @@ def build(folder, profile="sample"):
     ChapterError
         If a chapter or the build fails.
     """
-    root, folder = shipped("book").parent, Path(folder).resolve()
+    folder = Path(folder).resolve()
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(root / "book", folder / "book", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    shutil.copytree(shipped("book"), folder / "book", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     for name in ("_config.yml", "_toc.yml"):
-        shutil.copy(root / name, folder / name)
+        shutil.copy(shipped(name), folder / name)
     for path in tqdm(chapters(), "running chapters", unit="chapter"):
         copy = folder / "book" / path.name
         execute(copy, copy, profile_parameters(path.stem, profile))

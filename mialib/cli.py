@@ -8,7 +8,7 @@ import yaml
 
 from mialib import claims, datasets
 from mialib.cache import ModelCache
-from mialib.paths import cache_dir, shipped
+from mialib.paths import cache_dir
 
 
 def data(arguments):
@@ -46,7 +46,7 @@ def build(arguments):
     """Run all chapters and build the book."""
     from mialib import book
 
-    print(book.build(shipped("book").parent / "_build" / arguments.profile, arguments.profile))
+    print(book.build(Path("_build", arguments.profile), arguments.profile))
 
 
 def refresh(arguments):

@@ -185,8 +185,15 @@ def sweep(experiments, data, cache=None, n_jobs=-1):
     DataFrame
         Columns ``size``, ``n_shadow``, ``out`` (own or shared), ``seed``, ``precision``,
         ``recall``, ``AUC``, ``train accuracy`` and ``test accuracy`` of the target.
+
+    Raises
+    ------
+    ValueError
+        If there are no experiments, or the data do not carry one.
     """
-    rows = []
+    experiments, rows = list(experiments), []
+    if not experiments:
+        raise ValueError("there are no experiments to run; give at least one")
     for experiment in experiments:
         result = run(experiment, data, cache, n_jobs)
         rows.append(

@@ -13,8 +13,8 @@ def shipped(*parts):
 
     In a checkout it stands beside the package; an installed wheel carries it inside.
     """
-    inside = _PACKAGE.joinpath(*parts)
-    return inside if inside.exists() else _PACKAGE.parent.joinpath(*parts)
+    inside = _PACKAGE / "_shipped"
+    return (inside if inside.exists() else _PACKAGE.parent).joinpath(*parts)
 
 
 def cache_dir():

@@ -146,7 +146,8 @@ def paper_against_ours(points, origin_line):
 def _axes():
     figure, axes = plt.subplots(figsize=(6.4, 4), layout="constrained")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="0.92", zorder=-1)
+    axes.grid(color="0.92")
+    axes.set_axisbelow(True)
     return figure, axes
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mialib.checks import whole
 from mialib.seeding import children
 
 
@@ -95,8 +96,7 @@ def split(n_records, size, seed):
     ValueError
         If `size` is not positive, or larger than a quarter of the data.
     """
-    if size < 1:
-        raise ValueError(f"size is {size}; it must be at least 1")
+    whole("size", size, 1)
     if 4 * size > n_records:
         raise ValueError(
             f"size is {size}, but {n_records} records carry at most {n_records // 4}: "
@@ -168,10 +168,8 @@ def shadow_sets(pool, n_shadow, size, seed, out=OwnOut()):
     ValueError
         If `n_shadow` or `size` is not positive, or the pool is smaller than ``2 * size``.
     """
-    if n_shadow < 1:
-        raise ValueError(f"n_shadow is {n_shadow}; it must be at least 1")
-    if size < 1:
-        raise ValueError(f"size is {size}; it must be at least 1")
+    whole("n_shadow", n_shadow, 1)
+    whole("size", size, 1)
     if 2 * size > len(pool):
         raise ValueError(
             f"a shadow model of {size} records in and {size} out needs a pool of {2 * size}; it has {len(pool)}"

@@ -6,6 +6,7 @@ import joblib
 import numpy as np
 import torch
 
+from mialib.checks import whole
 from mialib.models import NN, as_features
 from mialib.seeding import children
 
@@ -54,7 +55,7 @@ class Recipe:
     Raises
     ------
     ValueError
-        If a number is not positive (`decay` and the length may be 0).
+        If a number is not positive (`decay` and the length may be 0), or a count is not whole.
     """
 
     architecture: NN = NN()
@@ -64,15 +65,12 @@ class Recipe:
     decay: float = 1e-7
 
     def __post_init__(self):
-        for name, value, least in [
-            (type(self.length).__name__.lower(), self.length.n, 0),
-            ("batch_size", self.batch_size, 1),
-            ("decay", self.decay, 0),
-        ]:
-            if value < least:
-                raise ValueError(f"{name} is {value}; it must be at least {least}")
+        whole(type(self.length).__name__.lower(), self.length.n, 0)
+        whole("batch_size", self.batch_size, 1)
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate is {self.learning_rate}; it must be positive")
+        if not self.decay >= 0:
+            raise ValueError(f"decay is {self.decay}; it must be at least 0")
 
 
 def default_device():

@@ -89,7 +89,7 @@ def test_papermill_runs_a_chapter_from_both_places(tmp_path, folder):
     ("chapter", "parameters", "message"),
     [
         ("threat_model", {"dataset": "purchases"}, "there is no data set 'purchases'; there are location, purchase"),
-        ("location", {"size": -5}, "size is -5; it must be at least 1"),
+        ("location", {"size": -5}, "size is -5; it must be a whole number of at least 1"),
         ("location", {"size": 1300}, "5010 records carry at most 1252"),
         ("location", {"source": "sample"}, "location has no source 'sample'"),
     ],

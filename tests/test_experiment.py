@@ -77,6 +77,11 @@ def test_a_sweep_has_a_row_for_each_experiment(data, result):
     assert runs["test accuracy"][0] == result.target.test_accuracy
 
 
+def test_a_sweep_of_nothing_is_an_error(data):
+    with pytest.raises(ValueError, match="no experiments to run"):
+        sweep([], data)
+
+
 def test_shared_out_records(data):
     result = run(replace(OVERFITTED, out=SharedOut()), data)
     assert (result.shadow_sets.out == result.shadow_sets.out[0]).all()
@@ -101,6 +106,8 @@ def test_a_class_the_shadows_lack_is_counted_not_guessed(data):
     [
         ({"size": -1}, "size is -1"),
         ({"size": 151}, "600 records carry at most 150"),
+        ({"size": "abc"}, "size is 'abc'; it must be a whole number"),
+        ({"size": 2.5}, "size is 2.5; it must be a whole number"),
         ({"n_shadow": 0}, "n_shadow is 0"),
     ],
 )

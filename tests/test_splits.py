@@ -66,7 +66,11 @@ def test_shadow_records_from_outside_the_pool_are_an_error():
 
 @pytest.mark.parametrize(
     ("size", "message"),
-    [(0, "size is 0; it must be at least 1"), (-5, "size is -5"), (26, "100 records carry at most 25")],
+    [
+        (0, "size is 0; it must be a whole number of at least 1"),
+        (-5, "size is -5"),
+        (26, "100 records carry at most 25"),
+    ],
 )
 def test_impossible_sizes_are_refused(size, message):
     with pytest.raises(ValueError, match=message):
