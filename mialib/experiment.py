@@ -10,6 +10,7 @@ from tqdm import tqdm
 from mialib import metrics
 from mialib.attack import ATTACK_RECIPE, Answers, ClassAttack, query
 from mialib.cache import ModelCache, model_key
+from mialib.checks import whole
 from mialib.datasets import Dataset
 from mialib.models import as_features
 from mialib.seeding import child, children
@@ -37,6 +38,11 @@ class Experiment:
     out : OwnOut or SharedOut
         Where the shadows' out records come from.
     seed : int
+
+    Raises
+    ------
+    ValueError
+        If a count or the seed is not a whole number, or too small.
     """
 
     size: int
@@ -45,6 +51,11 @@ class Experiment:
     attack: Recipe = ATTACK_RECIPE
     out: OwnOut | SharedOut = OwnOut()
     seed: int = 0
+
+    def __post_init__(self):
+        whole("size", self.size, 1)
+        whole("n_shadow", self.n_shadow, 1)
+        whole("seed", self.seed, 0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -58,9 +58,10 @@ def gap_precision(train_accuracy, test_accuracy):
     ----------
     train_accuracy, test_accuracy : float
         Of the target; with as many members as non-members the precision is
-        train / (train + test).
+        train / (train + test), NaN where both are 0.
     """
-    return train_accuracy / (train_accuracy + test_accuracy)
+    right = train_accuracy + test_accuracy
+    return train_accuracy / right if right else float("nan")
 
 
 def true_class_probability(labels, vectors):

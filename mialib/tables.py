@@ -160,7 +160,10 @@ def run_table(runs):
         for name, column in runs.items()
         for chapter, run in column.items()
     ]
-    return Table(pd.DataFrame(rows).set_index("run"), "stand-ins are generated, and never confirm a claim")
+    columns = ["run", "chapter", "origin", "sha256"]
+    return Table(
+        pd.DataFrame(rows, columns=columns).set_index("run"), "stand-ins are generated, and never confirm a claim"
+    )
 
 
 def book_folder():

@@ -109,6 +109,7 @@ def test_a_class_the_shadows_lack_is_counted_not_guessed(data):
         ({"size": "abc"}, "size is 'abc'; it must be a whole number"),
         ({"size": 2.5}, "size is 2.5; it must be a whole number"),
         ({"n_shadow": 0}, "n_shadow is 0"),
+        ({"seed": -1}, "seed is -1; it must be a whole number of at least 0"),
     ],
 )
 def test_impossible_experiments_get_one_clear_sentence(data, changed, message):

@@ -53,6 +53,7 @@ def test_recall_at_few_false_positives():
 
 def test_gap_precision_is_its_formula():
     assert metrics.gap_precision(1.0, 0.673) == pytest.approx(0.598, abs=5e-4)  # Table II, Location
+    assert np.isnan(metrics.gap_precision(0.0, 0.0))
 
 
 def test_true_class_probability_and_entropy():

@@ -82,6 +82,7 @@ def test_scoreboard_and_its_filters():
     assert "location-test-accuracy" in failed.index
     assert "location-train-accuracy" not in failed.index
     assert tables.score_table(runs).frame.index.tolist() == ["laptop"]
+    assert len(tables.scoreboard(runs, chapter="nothing").frame) == len(tables.run_table({}).frame) == 0
     assert tables.run_table(runs).frame.loc["laptop", "sha256"] == "abababababababab…"
 
 
