@@ -5,6 +5,8 @@ A stand-in lets a chapter run offline. It never confirms a claim of the paper.
 
 import numpy as np
 
+from mialib.seeding import children
+
 
 def binary_records(n_records, n_features, n_classes, rate, spread, separation, seed=0):
     """Generate sparse binary records in classes, such as check-ins or purchases.
@@ -39,3 +41,52 @@ def binary_records(n_records, n_features, n_classes, rate, spread, separation, s
     odds = np.exp(popularity + shift)
     x = rng.random((n_records, n_features)) < (odds / (1 + odds))[y]
     return x.astype(np.uint8), y.astype(np.int64)
+
+
+def images(n_records, n_classes, separation, seed=0):
+    """Generate colour images of 32 x 32 pixels: soft blotches, some of the class, some of the image alone.
+
+    All arithmetic is on whole numbers, so that every machine generates the same bytes.
+
+    Parameters
+    ----------
+    n_records, n_classes : int
+    separation : int
+        Share of the class in its images, in hundredths of the image's own part: what the
+        stand-in is calibrated by.
+    seed : int
+
+    Returns
+    -------
+    x : ndarray of uint8, shape (n_records, 32, 32, 3)
+        Pixels, 0 to 255.
+    y : ndarray of int64, shape (n_records,)
+        Classes of even size on average, 0 to ``n_classes - 1``.
+    """
+    of_classes, of_images = children(seed, 2)
+    template = _blotches(np.random.default_rng(of_classes), n_classes)
+    x, y, chunk = np.empty((n_records, 32, 32, 3), np.uint8), np.empty(n_records, np.int64), 1000
+    for i, chunk_seed in enumerate(children(of_images, -(-n_records // chunk))):
+        rng, rows = np.random.default_rng(chunk_seed), slice(i * chunk, (i + 1) * chunk)
+        y[rows] = classes = rng.integers(0, n_classes, chunk)[: len(y[rows])]
+        pixels = 128 + _blotches(rng, chunk)[: len(classes)] + template[classes] * separation // 100
+        x[rows] = np.clip(pixels, 0, 255)
+    return x, y
+
+
+def _blotches(rng, n):
+    """Return n sums of smooth random fields, coarse and fine, shape (n, 32, 32, 3), int32, mean 0."""
+    total = np.zeros((n, 32, 32, 3), np.int32)
+    for cells, height in ((2, 80), (4, 60), (8, 40)):
+        field = rng.integers(-height, height + 1, (n, cells + 1, cells + 1, 3), dtype=np.int32)
+        total += _smooth(_smooth(field, 1), 2) * cells**2 // 1024
+    return total
+
+
+def _smooth(field, axis):
+    """Interpolate an axis of cells + 1 points to 32 points, times 32 / cells."""
+    field = np.moveaxis(field, axis, 1)
+    step = 32 // (field.shape[1] - 1)
+    weight = np.arange(step, dtype=np.int32).reshape(1, 1, step, *[1] * (field.ndim - 2))
+    between = field[:, :-1, None] * (step - weight) + field[:, 1:, None] * weight
+    return np.moveaxis(between.reshape(len(field), 32, *field.shape[2:]), 1, axis)

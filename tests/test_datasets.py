@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mialib import datasets
-from mialib.datasets import DataError, Dataset, load, read_location
+from mialib import datasets, files
+from mialib.datasets import Dataset, load, read_location
+from mialib.files import DataError
 from mialib.paths import cache_dir, shipped
 from mialib.provenance import Provenance
 
@@ -199,16 +200,16 @@ def test_mnist_sample():
 
 def test_shipped_files_are_small_and_their_checksums_are_in_the_readme():
     readme = shipped("data", "README.md").read_text(encoding="utf-8")
-    files = sorted(shipped("data").glob("*.npz"))
-    assert len(files) == 3
-    for path in files:
+    samples = sorted(shipped("data").glob("*.npz"))
+    assert len(samples) == 3
+    for path in samples:
         assert path.stat().st_size < 2 * 2**20
-        assert re.search(rf"`{path.name}`.*`{datasets.file_sha256(path)}`", readme)
+        assert re.search(rf"`{path.name}`.*`{files.file_sha256(path)}`", readme)
 
 
 def test_a_damaged_sample_is_refused(tmp_path, monkeypatch):
     (tmp_path / "mnist.npz").write_bytes(b"damaged")
-    monkeypatch.setattr(datasets, "shipped", lambda *parts: tmp_path / parts[-1])
+    monkeypatch.setattr(files, "shipped", lambda *parts: tmp_path / parts[-1])
     with pytest.raises(DataError, match=r"restore it with python data/build\.py"):
         load("mnist", "sample")
     with pytest.raises(DataError, match=r"adult\.npz is missing"):
