@@ -141,7 +141,7 @@ class ClassAttack:
             n_jobs,
         )
         parameters = np.concatenate([parameters for _, parameters in blocks])
-        stack = self.recipe.architecture.stack(0, n_classes, 2)
+        stack = self.recipe.architecture.stack(0, (n_classes,), 2)
         self.stack_ = stack.with_parameters(torch.from_numpy(parameters))
         return self
 

@@ -12,7 +12,6 @@ from mialib.attack import ATTACK_RECIPE, Answers, ClassAttack, query
 from mialib.cache import ModelCache, model_key
 from mialib.checks import whole
 from mialib.datasets import Dataset
-from mialib.models import as_features
 from mialib.seeding import child, children
 from mialib.splits import OwnOut, ShadowSets, SharedOut, Split, shadow_sets, split
 from mialib.training import Recipe, default_device, fit_blocks
@@ -277,5 +276,5 @@ def train_models(recipe, data, index, seeds, cache=None, n_jobs=-1):
                 cache.put(key, row)
                 found[key] = row
             bar.update(len(positions))
-    stack = recipe.architecture.stack(0, as_features(data.x).shape[1], data.n_classes, device)
+    stack = recipe.architecture.stack(0, data.x.shape[1:], data.n_classes, device)
     return stack.with_parameters(torch.from_numpy(np.stack([found[key] for key in keys])).to(device))

@@ -33,7 +33,7 @@ def test_a_stack_equals_a_plain_pytorch_loop(data, index):
     ours = fit(recipe, data, index[:1], [seed])
 
     first, order = (np.random.default_rng(s) for s in children(seed, 2))
-    start = recipe.architecture.stack(1, data.x.shape[1], data.n_classes)
+    start = recipe.architecture.stack(1, data.x.shape[1:], data.n_classes)
     start.initialise([first])
     linear = [torch.nn.Linear(data.x.shape[1], 16), torch.nn.Linear(16, data.n_classes)]
     with torch.no_grad():
