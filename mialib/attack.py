@@ -140,7 +140,7 @@ class ClassAttack:
             BLOCK,
             n_jobs,
         )
-        parameters = np.concatenate([parameters for _, parameters in blocks])
+        parameters = np.concatenate([parameters for _, parameters in sorted(blocks, key=lambda block: block[0][0])])
         stack = self.recipe.architecture.stack(0, (n_classes,), 2)
         self.stack_ = stack.with_parameters(torch.from_numpy(parameters))
         return self

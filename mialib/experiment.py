@@ -5,19 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
 
 from mialib import metrics
 from mialib.attack import ATTACK_RECIPE, Answers, ClassAttack, query
 from mialib.cache import ModelCache, model_key
 from mialib.checks import whole
 from mialib.datasets import Dataset
+from mialib.progress import progress
 from mialib.seeding import child, children
 from mialib.splits import OwnOut, ShadowSets, SharedOut, Split, shadow_sets, split
 from mialib.training import Recipe, default_device, fit_blocks
-
-BLOCK = 5
-"""Models that train as one stack on a CPU: about as many as its cache holds."""
 
 
 @dataclass(frozen=True)
@@ -265,11 +262,11 @@ def train_models(recipe, data, index, seeds, cache=None, n_jobs=-1):
     keys = [model_key(recipe, data.fingerprint, rows, seed, device) for rows, seed in zip(index, seeds, strict=True)]
     found = {key: cache.get(key) for key in keys}
     missing = [i for i, key in enumerate(keys) if found[key] is None]
-    block_size = BLOCK if device.type == "cpu" else max(1, len(missing))
+    block_size = recipe.architecture.models_a_block if device.type == "cpu" else max(1, len(missing))
     blocks = fit_blocks(
         recipe, data.x, data.y, data.n_classes, index[missing], [seeds[i] for i in missing], block_size, n_jobs
     )
-    with tqdm(total=len(missing), desc="training", unit="model", disable=None if missing else True) as bar:
+    with progress(len(missing), "training", "model", f"{recipe.length} each") as bar:
         for positions, parameters in blocks:
             for position, row in zip(positions, parameters, strict=True):
                 key = keys[missing[position]]

@@ -111,6 +111,11 @@ class Stack:
             start = end
         return views
 
+    @property
+    def multiplications(self):
+        """Multiplications for one record's prediction vector (int)."""
+        return sum(fan_in * fan_out for fan_in, fan_out in self._shapes)
+
     def models(self, which):
         """Return some of the models, a slice, as a stack that shares their parameters."""
         return self.with_parameters(self.parameters[which])

@@ -4,6 +4,28 @@ from dataclasses import dataclass
 
 import torch
 
+LARGE = 2_000_000
+"""Multiplications in one model's product from which oneDNN is asked for it, model by model."""
+
+
+def onednn_takes(a, b):
+    """Return whether oneDNN computes ``a @ b`` faster than torch's own batched product.
+
+    On a CPU with AVX-512 that is not Intel's it takes half the time, since MKL, which torch's own
+    products call, does not use those instructions there.
+    """
+    return (
+        a.device.type == "cpu"
+        and a.shape[1] * a.shape[2] * b.shape[2] >= LARGE
+        and torch.backends.mkldnn.is_available()
+        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    )
+
+
+def onednn(a, b, bias=None):
+    """Return ``a @ b + bias`` of matrices, by oneDNN."""
+    return torch.ops.mkldnn._linear_pointwise(a, b.t(), bias, "none", [], "")
+
 
 @dataclass(frozen=True)
 class Float32:
@@ -13,15 +35,23 @@ class Float32:
 
     def affine(self, x, weights, biases):
         """Return ``x @ weights + biases``, shape (M, n, units)."""
+        if onednn_takes(x, weights):
+            return torch.stack([onednn(*of_model) for of_model in zip(x, weights, biases[:, 0], strict=True)])
         return torch.baddbmm(biases, x, weights)
 
     def multiply(self, a, b):
         """Return ``a @ b``."""
+        if onednn_takes(a, b):
+            return torch.stack([onednn(*of_model) for of_model in zip(a, b, strict=True)])
         return torch.bmm(a, b)
 
     def write(self, a, b, out):
         """Write ``a @ b`` into `out`."""
-        torch.bmm(a, b, out=out)
+        if onednn_takes(a, b):
+            for *of_model, out_of_model in zip(a, b, out, strict=True):
+                out_of_model.copy_(onednn(*of_model))
+        else:
+            torch.bmm(a, b, out=out)
 
 
 @dataclass(frozen=True)

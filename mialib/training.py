@@ -18,6 +18,9 @@ from mialib.seeding import children
 CHUNK = 64
 """Steps whose batches are drawn at once."""
 
+MUCH = 500_000_000_000
+"""Multiplications, forward, from which processes are worth their start of some seconds."""
+
 
 @dataclass(frozen=True)
 class Epochs:
@@ -29,6 +32,9 @@ class Epochs:
         """Return the number of updates, rounded up."""
         return -(-self.n * n_records // batch_size)
 
+    def __str__(self):
+        return f"{self.n} epochs"
+
 
 @dataclass(frozen=True)
 class Steps:
@@ -39,6 +45,9 @@ class Steps:
     def steps(self, n_records, batch_size):
         """Return the number of updates."""
         return self.n
+
+    def __str__(self):
+        return f"{self.n} steps"
 
 
 @dataclass(frozen=True)
@@ -188,35 +197,46 @@ def fit_stack(recipe, x, y, n_classes, index, seeds, device=None):
 def fit_blocks(recipe, x, y, n_classes, index, seeds, block_size, n_jobs=-1):
     """Train M models in blocks, side by side where there are cores for it.
 
-    A block is a stack of models that trains on one thread; `joblib.parallel_config` decides
-    where blocks run. No number depends on `block_size`, on `n_jobs` or on the order of blocks.
+    A block is a stack of models that trains on one thread. Blocks run in processes if there is
+    much to do and in threads else, or where `joblib.parallel_config` says, such as on a Dask
+    cluster. No number depends on `block_size`, on `n_jobs`, on where blocks run or in what order.
 
     Parameters
     ----------
     recipe, x, y, n_classes, index, seeds
         As for `fit_stack`.
     block_size : int
-        Models a block.
+        Models a block at the most; fewer if else a worker had none.
     n_jobs : int
         Blocks at the same time, as for joblib.
 
     Yields
     ------
     positions : range
-        Which models.
+        Which models; as their block is done, in any order.
     parameters : ndarray of float32, shape (len(positions), P)
         Of their stack.
     """
-    blocks = [range(i, min(i + block_size, len(index))) for i in range(0, len(index), block_size)]
+    if not len(index):
+        return
+    size = min(block_size, -(-len(index) // joblib.effective_n_jobs(n_jobs)))
+    blocks = [range(i, min(i + size, len(index))) for i in range(0, len(index), size)]
     jobs = (
-        joblib.delayed(_fit_block)(recipe, x, y, n_classes, [index[i] for i in block], [seeds[i] for i in block])
+        joblib.delayed(_fit_block)(block, recipe, x, y, n_classes, [index[i] for i in block], [seeds[i] for i in block])
         for block in blocks
     )
+    prefer = "processes" if _multiplications(recipe, x, n_classes, index) > MUCH else "threads"
     threads = torch.get_num_threads()
     try:
-        yield from zip(blocks, joblib.Parallel(n_jobs, prefer="threads", return_as="generator")(jobs), strict=True)
+        yield from joblib.Parallel(n_jobs, prefer=prefer, return_as="generator_unordered")(jobs)
     finally:
         torch.set_num_threads(threads)
+
+
+def _multiplications(recipe, x, n_classes, index):
+    n_steps = recipe.length.steps(max(map(len, index)), recipe.batch_size)
+    per_record = recipe.architecture.stack(0, np.shape(x)[1:], n_classes).multiplications
+    return len(index) * n_steps * recipe.batch_size * per_record
 
 
 @cache
@@ -229,7 +249,7 @@ def _keep_freed_memory():
             libc.mallopt(-3, 32 * 2**20)  # M_MMAP_THRESHOLD
 
 
-def _fit_block(recipe, x, y, n_classes, index, seeds):
+def _fit_block(positions, recipe, x, y, n_classes, index, seeds):
     _keep_freed_memory()
     torch.set_num_threads(1)
-    return fit_stack(recipe, x, y, n_classes, index, seeds).parameters.cpu().numpy()
+    return positions, fit_stack(recipe, x, y, n_classes, index, seeds).parameters.cpu().numpy()

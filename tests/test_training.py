@@ -1,12 +1,53 @@
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pytest
 import torch
 
+from mialib import training
+from mialib.batches import is_sparse
+from mialib.convolution import CNN
+from mialib.datasets import Dataset
 from mialib.models import NN, ReLU
+from mialib.products import LARGE
 from mialib.seeding import child, children
+from mialib.standins import binary_records, images
 from mialib.training import Epochs, Recipe, Steps, _Shuffled, fit_blocks, fit_stack
 
 RECIPE = Recipe(NN((16,)), Epochs(6), batch_size=20)
+
+
+@dataclass
+class Kind:
+    """Models to be trained, in each of the ways that the engine has."""
+
+    recipe: Recipe
+    data: Dataset
+    index: np.ndarray
+    seeds: list
+
+    def together(self):
+        return fit(self.recipe, self.data, self.index, self.seeds).parameters.numpy()
+
+
+@pytest.fixture(params=["dense", "sparse", "large", "images"])
+def kind(request, data, index):
+    seeds = children(5, len(index))
+    if request.param == "dense":
+        return Kind(RECIPE, data, index, seeds)
+    if request.param == "sparse":
+        x, y = binary_records(600, 50, 4, rate=-3.0, spread=0.5, separation=0.7, seed=3)
+        assert is_sparse(x)
+        assert not is_sparse(data.x)
+        return Kind(RECIPE, replace(data, x=x, y=y), index, seeds)
+    if request.param == "large":
+        x = np.random.default_rng(0).normal(size=(600, 500)).astype(np.float32)
+        recipe = Recipe(NN((120,)), Epochs(1), batch_size=40)
+        assert LARGE < 40 * 500 * 120
+        return Kind(recipe, replace(data, x=x), index, seeds)
+    x, y = images(600, 4, 30, seed=3)
+    recipe = Recipe(CNN(((4, 5), (6, 3)), (16,)), Epochs(1), batch_size=20)
+    return Kind(recipe, replace(data, x=x, y=y), index, seeds)
 
 
 @pytest.fixture
@@ -15,15 +56,23 @@ def index(data, rng):
 
 
 def fit(recipe, data, index, seeds):
-    return fit_stack(recipe, data.x, data.y, data.n_classes, index, seeds)
+    """Train on one thread, as blocks do: what a convolution sums up in which order depends on threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return fit_stack(recipe, data.x, data.y, data.n_classes, index, seeds)
+    finally:
+        torch.set_num_threads(threads)
 
 
-def test_a_stack_equals_models_trained_one_by_one(data, index):
-    seeds = children(5, len(index))
-    together = fit(RECIPE, data, index, seeds).parameters
-    alone = [fit(RECIPE, data, index[m : m + 1], seeds[m : m + 1]).parameters[0] for m in range(len(index))]
-    assert torch.equal(together, torch.stack(alone))
-    assert not torch.equal(together[0], together[1])
+def test_a_stack_equals_models_trained_one_by_one(kind):
+    together = kind.together()
+    alone = [
+        Kind(kind.recipe, kind.data, kind.index[m : m + 1], kind.seeds[m : m + 1]).together()[0]
+        for m in range(len(kind.index))
+    ]
+    np.testing.assert_array_equal(together, alone)
+    assert not np.array_equal(together[0], together[1])
 
 
 def test_a_stack_equals_a_plain_pytorch_loop(data, index):
@@ -55,16 +104,44 @@ def test_a_stack_equals_a_plain_pytorch_loop(data, index):
     np.testing.assert_allclose(ours.predict_proba(data.x)[0], theirs, atol=2e-5)
 
 
+def blocks(kind, n_jobs, block_size, much=training.MUCH):
+    """Return the parameters of all models, in order, as trained in blocks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "MUCH", much)
+        found = fit_blocks(
+            kind.recipe, kind.data.x, kind.data.y, kind.data.n_classes, kind.index, kind.seeds, block_size, n_jobs
+        )
+        positions, parameters = zip(*sorted(found, key=lambda block: block[0][0]), strict=True)
+    assert [i for block in positions for i in block] == list(range(len(kind.index)))
+    return np.concatenate(parameters)
+
+
 @pytest.mark.parametrize("block_size", [1, 2, 5, 7])
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_no_number_depends_on_blocks_or_workers(data, index, block_size, n_jobs):
-    seeds = children(5, len(index))
+def test_no_number_depends_on_blocks_or_workers(kind, block_size, n_jobs):
     threads = torch.get_num_threads()
-    blocks = fit_blocks(RECIPE, data.x, data.y, data.n_classes, index, seeds, block_size, n_jobs)
-    positions, parameters = zip(*blocks, strict=True)
-    assert [i for block in positions for i in block] == list(range(len(index)))
-    np.testing.assert_array_equal(np.concatenate(parameters), fit(RECIPE, data, index, seeds).parameters.numpy())
+    np.testing.assert_array_equal(blocks(kind, n_jobs, block_size), kind.together())
     assert torch.get_num_threads() == threads
+
+
+def test_no_number_depends_on_whether_workers_are_processes(kind):
+    np.testing.assert_array_equal(blocks(kind, 2, 3, much=0), kind.together())
+
+
+def test_every_worker_gets_models(data, index, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(training, "_fit_block", lambda block, *_: sizes.append(len(block)) or (block, None))
+    list(fit_blocks(RECIPE, data.x, data.y, data.n_classes, index[:4], children(5, 4), 5, n_jobs=2))
+    assert sizes == [2, 2]
+    assert list(fit_blocks(RECIPE, data.x, data.y, data.n_classes, [], [], 5)) == []
+
+
+def test_work_is_counted_in_multiplications():
+    recipe = Recipe(NN((128,)), Epochs(3), batch_size=100)
+    assert training._multiplications(recipe, np.empty((1, 600)), 10, [range(50)] * 4) == 4 * 200 * (600 * 128 + 1280)
+    images, filters = np.empty((1, 32, 32, 3)), 28 * 28 * 32 * 75 + 12 * 12 * 32 * 288
+    cnn = replace(recipe, architecture=CNN())
+    assert training._multiplications(cnn, images, 10, [range(50)]) == 200 * (filters + 1152 * 128 + 1280)
 
 
 def test_models_of_different_sizes_train_together_for_a_number_of_steps(data):
