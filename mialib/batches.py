@@ -140,7 +140,11 @@ class SparseRecords:
     """
 
     def __init__(self, x, stride):
-        self._x, self._stride = scipy.sparse.csr_array(x.view(np.int8)), stride
+        ones, starts = np.flatnonzero(x.view(bool)), np.zeros(len(x) + 1, np.int32)
+        np.cumsum(np.count_nonzero(x, axis=1), out=starts[1:])
+        values = np.ones(len(ones), np.int8)
+        self._x = scipy.sparse.csr_array((values, (ones % x.shape[1]).astype(np.int32), starts), shape=x.shape)
+        self._stride = stride
 
     def batches(self, rows):
         """Yield a batch for every step.

@@ -30,7 +30,7 @@ class Tanh:
 
     def backward_(self, gradient, a):
         """Multiply `gradient` by the derivative at activation `a`."""
-        return gradient.addcmul_(gradient * a, a, value=-1)
+        return torch.ops.aten.tanh_backward.grad_input(gradient, a, grad_input=gradient)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import ctypes
 import math
 import sys
+from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,9 @@ import torch
 from mialib.checks import whole
 from mialib.models import NN
 from mialib.seeding import children
+
+LOSSES = 3
+"""Workers that may die, their blocks trained again, before training gives up."""
 
 CHUNK = 64
 """Steps whose batches are drawn at once."""
@@ -221,14 +225,22 @@ def fit_blocks(recipe, x, y, n_classes, index, seeds, block_size, n_jobs=-1):
         return
     size = min(block_size, -(-len(index) // joblib.effective_n_jobs(n_jobs)))
     blocks = [range(i, min(i + size, len(index))) for i in range(0, len(index), size)]
-    jobs = (
-        joblib.delayed(_fit_block)(block, recipe, x, y, n_classes, [index[i] for i in block], [seeds[i] for i in block])
-        for block in blocks
-    )
     prefer = "processes" if _multiplications(recipe, x, n_classes, index) > MUCH else "threads"
-    threads = torch.get_num_threads()
+    threads, lost = torch.get_num_threads(), 0
     try:
-        yield from joblib.Parallel(n_jobs, prefer=prefer, return_as="generator_unordered")(jobs)
+        while blocks:
+            jobs = [
+                joblib.delayed(_fit_block)(b, recipe, x, y, n_classes, [index[i] for i in b], [seeds[i] for i in b])
+                for b in blocks
+            ]
+            try:
+                for block, parameters in joblib.Parallel(n_jobs, prefer=prefer, return_as="generator_unordered")(jobs):
+                    blocks.remove(block)
+                    yield block, parameters
+            except (CancelledError, BrokenExecutor):
+                lost += 1
+                if lost > LOSSES:
+                    raise
     finally:
         torch.set_num_threads(threads)
 

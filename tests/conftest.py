@@ -14,11 +14,15 @@ def own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("MIALIB_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
-@pytest.fixture(scope="session")
-def data():
-    """600 binary records of 40 features in 4 classes."""
+def toy_data():
+    """Return 600 binary records of 40 features in 4 classes."""
     x, y = binary_records(600, 40, 4, rate=-1.0, spread=0.5, separation=0.7, seed=3)
     return Dataset(x, y, 4, Provenance("toy", "stand-in", "generated", "none", array_sha256(x, y)))
+
+
+@pytest.fixture(scope="session")
+def data():
+    return toy_data()
 
 
 @pytest.fixture
