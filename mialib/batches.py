@@ -65,7 +65,8 @@ class DenseRecords:
     def __init__(self, x, device):
         self.device, self._unit = device, unit(x)
         x = as_features(x)
-        self._x = torch.from_numpy(x if x.dtype == np.uint8 else x.astype(np.float32, copy=False)).to(device)
+        x = x if x.dtype == np.uint8 else x.astype(np.float32, copy=False)
+        self._x = torch.from_numpy(x if x.flags.writeable else x.copy()).to(device)
 
     def batches(self, rows):
         """Yield a batch for every step; it holds until the next.
