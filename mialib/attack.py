@@ -56,7 +56,7 @@ def query(stack, data, in_, out):
 
     Parameters
     ----------
-    stack : DenseStack
+    stack : Stack, or what a platform of `mialib.platforms` trained
         Of k models.
     data : Dataset
     in_, out : ndarray of int, shape (k, n)
@@ -68,7 +68,8 @@ def query(stack, data, in_, out):
         Of ``2 * k * n`` records, all members first.
     """
     rows = np.concatenate([in_, out], axis=None)
-    vectors = np.concatenate([stack.predict_proba(data.x, index).reshape(in_.size, -1) for index in (in_, out)])
+    of_models = stack.predict_proba(data.x, np.concatenate([in_, out], axis=1))
+    vectors = np.concatenate(np.split(of_models, [in_.shape[1]], axis=1), axis=None).reshape(len(rows), -1)
     return Answers(data.y[rows], vectors, np.repeat([True, False], in_.size))
 
 

@@ -30,8 +30,9 @@ class Experiment:
         Records in the target's training set, in its out set, and in both sets of each shadow.
     n_shadow : int
         Number of shadow models, k in the paper.
-    recipe : Recipe
-        How the target is trained, and its shadows alike.
+    recipe : Recipe or platform
+        How the target is trained, and its shadows alike: as a local network, or by a platform of
+        `mialib.platforms`.
     attack : Recipe
         How the attack models are trained.
     out : OwnOut or SharedOut
@@ -247,7 +248,7 @@ def train_models(recipe, data, index, seeds, cache=None, n_jobs=-1):
 
     Parameters
     ----------
-    recipe : Recipe
+    recipe : Recipe or platform
     data : Dataset
     index : ndarray of int, shape (M, n)
         The records of each model.
@@ -257,9 +258,11 @@ def train_models(recipe, data, index, seeds, cache=None, n_jobs=-1):
 
     Returns
     -------
-    DenseStack
-        Of M models. An interrupted call leaves the blocks that were finished in the cache.
+    Stack
+        Of M models, or what a platform returns. An interrupted call leaves the blocks that were finished in the cache.
     """
+    if not isinstance(recipe, Recipe):
+        return recipe.train(data, index, seeds, cache, n_jobs)
     cache = cache or ModelCache()
     device = default_device()
     keys = [model_key(recipe, data.fingerprint, rows, seed, device) for rows, seed in zip(index, seeds, strict=True)]
