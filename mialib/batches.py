@@ -7,12 +7,16 @@ import numpy as np
 import scipy.sparse
 import torch
 
+from mialib.packed import PackedRecords
+
 SPARSE = 0.15
 """Share of ones up to which binary records are multiplied by their ones alone."""
 
 
 def as_features(x):
     """Return records as one flat row of features each, shape (n, features)."""
+    if isinstance(x, PackedRecords):
+        return x
     x = np.asarray(x)
     return x.reshape(len(x), math.prod(x.shape[1:]))
 
@@ -23,14 +27,22 @@ def unit(x):
     Pixels are uint8 of shape (n, height, width) or (n, height, width, channels); all else is
     taken as it is.
     """
-    x = np.asarray(x)
+    x = x if isinstance(x, PackedRecords) else np.asarray(x)
     return 1 / 255 if x.dtype == np.uint8 and x.ndim > 2 else 1
+
+
+def is_binary(x):
+    """Return whether every feature is 0 or 1, kept as a byte or a bit."""
+    if isinstance(x, PackedRecords):
+        return True
+    x = np.asarray(x)
+    return x.dtype == np.uint8 and x.ndim == 2 and x.max(initial=0) <= 1
 
 
 def is_sparse(x):
     """Return whether records are binary with few ones, so that a batch is best kept as their positions."""
-    x = np.asarray(x)
-    return x.dtype == np.uint8 and x.ndim == 2 and np.count_nonzero(x) <= SPARSE * x.size and x.max(initial=0) <= 1
+    n_ones = x.n_ones if isinstance(x, PackedRecords) else np.count_nonzero(x)
+    return n_ones <= SPARSE * math.prod(x.shape) and is_binary(x)
 
 
 @dataclass
@@ -64,7 +76,7 @@ class DenseRecords:
 
     def __init__(self, x, device):
         self.device, self._unit = device, unit(x)
-        x = as_features(x)
+        x = np.asarray(as_features(x))
         self._x = torch.from_numpy(x if x.dtype == np.uint8 else x.astype(np.float32, copy=False)).to(device)
 
     def batches(self, rows):
@@ -134,13 +146,14 @@ class SparseRecords:
 
     Parameters
     ----------
-    x : ndarray of uint8, shape (n, features)
+    x : ndarray of uint8 or PackedRecords, shape (n, features)
     stride : int
         Distance of two models' weights, in rows of the first layer's weights.
     """
 
     def __init__(self, x, stride):
-        self._x, self._stride = scipy.sparse.csr_array(x.view(np.int8)), stride
+        self._x = x.csr() if isinstance(x, PackedRecords) else scipy.sparse.csr_array(x.view(np.int8))
+        self._stride = stride
 
     def batches(self, rows):
         """Yield a batch for every step.

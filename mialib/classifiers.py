@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from mialib.batches import as_features, unit
 from mialib.cache import ModelCache, model_key
-from mialib.datasets import array_sha256
+from mialib.records import array_sha256
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +117,7 @@ class FittedLater:
         return seeded, _features(self._data.x, self._index[m]), self._data.y[self._index[m]]
 
     def _keys(self, x, index):
-        asked = self._data.fingerprint if x is self._data.x else array_sha256(np.asarray(x))
+        asked = self._data.fingerprint if x is self._data.x else array_sha256(x)
         rows = ["all"] * len(self._index) if index is None else [array_sha256(row) for row in index]
         return [
             model_key(

@@ -11,7 +11,7 @@ from mialib import metrics
 from mialib.attack import ATTACK_RECIPE, Answers, ClassAttack, query
 from mialib.cache import ModelCache, model_key
 from mialib.checks import whole
-from mialib.datasets import Dataset
+from mialib.records import Dataset
 from mialib.seeding import child, children
 from mialib.splits import OwnOut, ShadowSets, SharedOut, Split, shadow_sets, split
 from mialib.training import Recipe, default_device, fit_blocks
@@ -169,8 +169,8 @@ def run(experiment, data, cache=None, n_jobs=-1):
         If the data do not carry the experiment's sizes.
     """
     split_seed, sets_seed, target_seed, shadow_seed, attack_seed = children(experiment.seed, 5)
-    parts = split(len(data), experiment.size, split_seed)
-    sets = shadow_sets(parts.pool, experiment.n_shadow, experiment.size, sets_seed, experiment.out)
+    parts = split(len(data), experiment.size, split_seed, data.groups)
+    sets = shadow_sets(parts.pool, experiment.n_shadow, experiment.size, sets_seed, experiment.out, data.groups)
     in_ = np.concatenate([parts.target_in[None], sets.in_])
     seeds = [target_seed, *children(shadow_seed, experiment.n_shadow)]
     stack = train_models(experiment.recipe, data, in_, seeds, cache, n_jobs)
@@ -238,7 +238,7 @@ def query_target(experiment, data, cache=None):
         The same as ``run(experiment, data).target``.
     """
     split_seed, _, target_seed = children(experiment.seed, 3)
-    parts = split(len(data), experiment.size, split_seed)
+    parts = split(len(data), experiment.size, split_seed, data.groups)
     stack = train_models(experiment.recipe, data, parts.target_in[None], [target_seed], cache)
     return query(stack, data, parts.target_in[None], parts.target_out[None])
 

@@ -18,6 +18,8 @@ from mialib.batches import DenseBatch, DenseRecords, SparseRecords, as_features,
 from mialib.products import BFloat16, Float32
 
 MINUS_ONE = torch.tensor(-1.0)
+FEATURES_A_STEP = 2**26
+"""Features, of all models' records, that `Stack.predict_proba` holds at once."""
 
 
 @dataclass(frozen=True)
@@ -150,8 +152,9 @@ class Stack:
         scale, x = unit(x), as_features(x)
         n = len(x) if index is None else index.shape[1]
         vectors = np.empty((self.n_models, n, self.n_classes), np.float32)
-        for start in range(0, n, self.records_a_step):
-            rows = slice(start, start + self.records_a_step)
+        step = max(1, min(self.records_a_step, FEATURES_A_STEP // max(1, self.n_models * x.shape[1])))
+        for start in range(0, n, step):
+            rows = slice(start, start + step)
             asked = x[rows] if index is None else x[index[:, rows]]
             batch = torch.from_numpy(asked).to(self.device).float() * scale
             logits = self.logits(DenseBatch(batch.expand(self.n_models, -1, -1)))

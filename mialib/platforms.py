@@ -11,12 +11,13 @@ from typing import Protocol
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 
-from mialib.batches import as_features, unit
+from mialib.batches import as_features, is_binary, unit
 from mialib.checks import whole
 from mialib.classifiers import Classifier
-from mialib.datasets import Dataset
 from mialib.experiment import train_models
 from mialib.models import NN
+from mialib.packed import PackedRecords
+from mialib.records import Dataset
 from mialib.training import SGD, Epochs, Recipe
 
 
@@ -91,12 +92,12 @@ class AmazonLike:
 
     def recipe(self, x):
         """Return how models of binary records are trained."""
-        rate = 1 / np.sum(x, axis=1, dtype=np.int64).mean()
-        return Recipe(NN(()), Epochs(self.max_passes), 10, float(rate), 0, SGD(self.l2))
+        n_ones = x.n_ones if isinstance(x, PackedRecords) else np.count_nonzero(x)
+        return Recipe(NN(()), Epochs(self.max_passes), 10, len(x) / n_ones, 0, SGD(self.l2))
 
     def train(self, data, index, seeds, cache=None, n_jobs=-1):
         """Train M models; see `Platform.train`."""
-        if data.x.dtype == np.uint8 and data.x.ndim == 2 and data.x.max(initial=0) <= 1:
+        if is_binary(data.x):
             return train_models(self.recipe(data.x), data, index, seeds, cache, n_jobs)
         return _Each([self._binned(data, *one, cache, n_jobs) for one in zip(index, seeds, strict=True)])
 

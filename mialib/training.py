@@ -211,7 +211,7 @@ def fit_stack(recipe, x, y, n_classes, index, seeds, device=None):
     streams = [[np.random.default_rng(s) for s in children(seed, 2)] for seed in seeds]
     stack.initialise([initial for initial, _ in streams])
     shuffled = [_Shuffled(np.asarray(rows), order) for rows, (_, order) in zip(index, streams, strict=True)]
-    records, y = stack.records(np.asarray(x)), np.asarray(y, np.int64)
+    records, y = stack.records(x), np.asarray(y, np.int64)
 
     gradient = torch.zeros_like(stack.parameters)
     gradients = stack.layers(gradient)
