@@ -1,7 +1,9 @@
 """The archives that the paper's authors published: text in a tar, one record a line, read strictly."""
 
+import gzip
 import itertools
 import tarfile
+import zlib
 from contextlib import contextmanager
 
 import numpy as np
@@ -80,11 +82,14 @@ def read_apart(path, features, labels, title):
 
 @contextmanager
 def opened(path, title):
-    """Open a tar; whatever is wrong with its content becomes one sentence."""
+    """Open a compressed tar, and read it to its end; whatever is wrong with it becomes one sentence."""
     try:
-        with tarfile.open(path) as archive:
-            yield archive
-    except (tarfile.TarError, KeyError, ValueError, EOFError, OSError) as error:
+        with gzip.open(path) as whole:
+            with tarfile.open(fileobj=whole) as archive:
+                yield archive
+            while whole.read(2**20):  # gzip's own checksum stands at the end
+                pass
+    except (tarfile.TarError, zlib.error, KeyError, ValueError, EOFError, OSError) as error:
         raise DataError(f"{path} is not the official {title} archive ({error}); download it again") from error
 
 

@@ -3,10 +3,11 @@
 import hashlib
 import os
 import shutil
+import socket
 import sys
 import tarfile
 import tempfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -67,16 +68,29 @@ def torchvision_files(name):
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as partial:
         try:
-            read(partial, download=True)
+            with _timeout():
+                read(partial, download=True)
         except (OSError, RuntimeError, EOFError, ValueError, tarfile.TarError) as error:
             raise DataError(
-                f"{name} could not be downloaded from {_addresses(read)} ({type(error).__name__}: {error}); "
-                'try again, put its files into a folder and set MIALIB_DATA to it, or take source="stand-in"'
+                f"{name} could not be downloaded from {_addresses(read)} ({' '.join(str(error).split())}); "
+                'try again, put its files into a folder and set MIALIB_DATA to it, or take source="stand-in" or '
+                '"sample", whichever the set has'
             ) from error
         (part,) = (path for path in Path(partial).iterdir() if path.is_dir())
         shutil.rmtree(folder / part.name, ignore_errors=True)
         os.replace(part, folder / part.name)
     return [read(folder, train=train) for train in (True, False)]
+
+
+@contextmanager
+def _timeout():
+    """Give up a download that stalls; torchvision itself would wait for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _addresses(read):
@@ -113,7 +127,7 @@ def fetch(url, sha256=None):
     except OSError as error:
         raise DataError(
             f"{name} could not be downloaded from {url} ({type(error).__name__}); put the file into a folder and set "
-            'MIALIB_DATA to it, or take source="stand-in"'
+            'MIALIB_DATA to it, or take source="stand-in" or "sample", whichever the set has'
         ) from error
 
 
