@@ -100,9 +100,13 @@ class Stack:
         self.n_models, self.n_classes = n_models, n_classes
         self.device = torch.device(device)
         whole = math.lcm(64, shapes[0][1])
-        n_parameters = sum((fan_in + 1) * fan_out for fan_in, fan_out in shapes)
-        self.parameters = torch.zeros(n_models, -(-n_parameters // whole) * whole, device=self.device)
+        self.parameters = torch.zeros(n_models, -(-self.n_parameters // whole) * whole, device=self.device)
         self._layers = self.layers(self.parameters)
+
+    @property
+    def n_parameters(self):
+        """Numbers that one model holds, without what its row is rounded up by (int)."""
+        return sum((fan_in + 1) * fan_out for fan_in, fan_out in self._shapes)
 
     def layers(self, flat):
         """Return (weights (M, in, out), biases (M, 1, out)) of each layer, views into `flat`."""
