@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.cluster import KMeans, kmeans_plusplus
-from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
+
+from mialib.clustering import clusters
 
 HERE = Path(__file__).parent
 WHEELS = {
@@ -101,18 +101,6 @@ def purchase(folder):
     for n in PURCHASE_CLASSES:
         arrays[f"classes_{n}"] = clusters(x, n)
     return arrays
-
-
-def clusters(x, n):
-    """Cluster records into `n` shopping styles: k-means on rows scaled to length one.
-
-    Whole double precision and a jitter on the first centres leave no ties, so that the last bit
-    of a sum does not decide a label.
-    """
-    x = normalize(x.astype(np.float64))
-    centres, _ = kmeans_plusplus(x, n, random_state=0)
-    centres += np.random.default_rng(0).normal(0, 1e-4, centres.shape)
-    return KMeans(n, init=centres, n_init=1, max_iter=1000, tol=0).fit(x).labels_.astype(np.uint8)
 
 
 def adult(folder):

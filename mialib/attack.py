@@ -13,6 +13,9 @@ from mialib.training import Recipe, Steps, fit_blocks
 ATTACK_RECIPE = Recipe(NN((64,), ReLU()), Steps(600), learning_rate=5e-3)
 """The paper's attack model: 64 ReLU units and softmax (§VI-E); how long and fast it learns is ours."""
 
+POOLED_RECIPE = Recipe(NN((64,), ReLU()), Steps(6000))
+"""One attack model for all classes, ten times as long in training as one class's."""
+
 BLOCK = 10
 """Attack models that train as one stack: they are small."""
 
@@ -56,7 +59,7 @@ def query(stack, data, in_, out):
 
     Parameters
     ----------
-    stack : DenseStack
+    stack : Stack, or what a platform of `mialib.platforms` trained
         Of k models.
     data : Dataset
     in_, out : ndarray of int, shape (k, n)
@@ -68,7 +71,8 @@ def query(stack, data, in_, out):
         Of ``2 * k * n`` records, all members first.
     """
     rows = np.concatenate([in_, out], axis=None)
-    vectors = np.concatenate([stack.predict_proba(data.x, index).reshape(in_.size, -1) for index in (in_, out)])
+    of_models = stack.predict_proba(data.x, np.concatenate([in_, out], axis=1))
+    vectors = np.concatenate(np.split(of_models, [in_.shape[1]], axis=1), axis=None).reshape(len(rows), -1)
     return Answers(data.y[rows], vectors, np.repeat([True, False], in_.size))
 
 
@@ -145,6 +149,11 @@ class ClassAttack:
         self.stack_ = stack.with_parameters(torch.from_numpy(parameters))
         return self
 
+    @property
+    def n_parameters(self):
+        """Numbers that the attack models hold together (int)."""
+        return self.stack_.n_models * self.stack_.n_parameters
+
     def predict_proba(self, labels, vectors):
         """Return the membership probability of records.
 
@@ -166,3 +175,47 @@ class ClassAttack:
             rows = np.flatnonzero(labels == c)
             probability[rows] = self.stack_.models(slice(model, model + 1)).predict_proba(vectors[rows])[0, :, 1]
         return probability
+
+
+class PooledAttack:
+    """One attack model for all classes, which sees the true class beside the prediction vector.
+
+    What the paper does not do: its attack models are one a class (§V-D). It needs no shadow
+    records of every class, and does not grow with their number as fast.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    seed : int or SeedSequence
+
+    Attributes
+    ----------
+    stack_ : DenseStack
+        Of one attack model.
+    """
+
+    def __init__(self, recipe=POOLED_RECIPE, seed=0):
+        self.recipe, self.seed = recipe, seed
+
+    def fit(self, shadows, n_jobs=-1):
+        """Train the attack model; see `ClassAttack.fit`."""
+        x = _with_class(shadows.labels, shadows.vectors)
+        member, rows = shadows.member.astype(np.int64), [np.arange(len(x))]
+        ((_, parameters),) = fit_blocks(self.recipe, x, member, 2, rows, children(self.seed, 1), 1, n_jobs)
+        stack = self.recipe.architecture.stack(0, x.shape[1:], 2)
+        self.stack_ = stack.with_parameters(torch.from_numpy(parameters))
+        return self
+
+    @property
+    def n_parameters(self):
+        """Numbers that the attack model holds (int)."""
+        return self.stack_.n_parameters
+
+    def predict_proba(self, labels, vectors):
+        """Return the membership probability of records; see `ClassAttack.predict_proba`."""
+        return self.stack_.predict_proba(_with_class(labels, vectors))[0, :, 1].astype(np.float64)
+
+
+def _with_class(labels, vectors):
+    n_classes = vectors.shape[1]
+    return np.concatenate([vectors, np.eye(n_classes, dtype=np.float32)[labels]], axis=1)

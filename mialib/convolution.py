@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from mialib.batches import DenseBatch, DenseRecords
 from mialib.models import ReLU, Stack, Tanh, cross_entropy_delta, dense_backward, dense_forward
-from mialib.products import BFloat16, Float32
+from mialib.products import BFloat16, Float32, aligned
 
 SMALLEST = 2.0**-126
 """The smallest normal number of float32 and of bfloat16."""
@@ -145,7 +145,7 @@ class ConvStack(Stack):
         activation, products = self.architecture.activation, self.architecture.products
         dense = self._dense(self._layers)
         features, seen = zip(*(self._convolve(batch.x[m], m, products) for m in range(self.n_models)), strict=True)
-        features = DenseBatch(torch.stack(features))
+        features = DenseBatch(aligned(torch.stack(features)))
         hidden, logits = dense_forward(activation, products, dense, features)
         delta = cross_entropy_delta(logits, y)
         delta = dense_backward(activation, products, dense, features, hidden, delta, self._dense(gradients))

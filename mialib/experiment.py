@@ -10,8 +10,8 @@ from mialib import metrics
 from mialib.attack import ATTACK_RECIPE, Answers, ClassAttack, query
 from mialib.cache import ModelCache, model_key
 from mialib.checks import whole
-from mialib.datasets import Dataset
 from mialib.progress import progress
+from mialib.records import Dataset
 from mialib.seeding import child, children
 from mialib.splits import OwnOut, ShadowSets, SharedOut, Split, shadow_sets, split
 from mialib.training import Recipe, default_device, fit_blocks
@@ -27,8 +27,9 @@ class Experiment:
         Records in the target's training set, in its out set, and in both sets of each shadow.
     n_shadow : int
         Number of shadow models, k in the paper.
-    recipe : Recipe
-        How the target is trained, and its shadows alike.
+    recipe : Recipe or platform
+        How the target is trained, and its shadows alike: as a local network, or by a platform of
+        `mialib.platforms`.
     attack : Recipe
         How the attack models are trained.
     out : OwnOut or SharedOut
@@ -165,8 +166,8 @@ def run(experiment, data, cache=None, n_jobs=-1):
         If the data do not carry the experiment's sizes.
     """
     split_seed, sets_seed, target_seed, shadow_seed, attack_seed = children(experiment.seed, 5)
-    parts = split(len(data), experiment.size, split_seed)
-    sets = shadow_sets(parts.pool, experiment.n_shadow, experiment.size, sets_seed, experiment.out)
+    parts = split(len(data), experiment.size, split_seed, data.groups)
+    sets = shadow_sets(parts.pool, experiment.n_shadow, experiment.size, sets_seed, experiment.out, data.groups)
     in_ = np.concatenate([parts.target_in[None], sets.in_])
     seeds = [target_seed, *children(shadow_seed, experiment.n_shadow)]
     stack = train_models(experiment.recipe, data, in_, seeds, cache, n_jobs)
@@ -234,7 +235,7 @@ def query_target(experiment, data, cache=None):
         The same as ``run(experiment, data).target``.
     """
     split_seed, _, target_seed = children(experiment.seed, 3)
-    parts = split(len(data), experiment.size, split_seed)
+    parts = split(len(data), experiment.size, split_seed, data.groups)
     stack = train_models(experiment.recipe, data, parts.target_in[None], [target_seed], cache)
     return query(stack, data, parts.target_in[None], parts.target_out[None])
 
@@ -244,7 +245,7 @@ def train_models(recipe, data, index, seeds, cache=None, n_jobs=-1):
 
     Parameters
     ----------
-    recipe : Recipe
+    recipe : Recipe or platform
     data : Dataset
     index : ndarray of int, shape (M, n)
         The records of each model.
@@ -254,9 +255,11 @@ def train_models(recipe, data, index, seeds, cache=None, n_jobs=-1):
 
     Returns
     -------
-    DenseStack
-        Of M models. An interrupted call leaves the blocks that were finished in the cache.
+    Stack
+        Of M models, or what a platform returns. An interrupted call leaves the blocks that were finished in the cache.
     """
+    if not isinstance(recipe, Recipe):
+        return recipe.train(data, index, seeds, cache, n_jobs)
     cache = cache or ModelCache()
     device = default_device()
     keys = [model_key(recipe, data.fingerprint, rows, seed, device) for rows, seed in zip(index, seeds, strict=True)]

@@ -1,11 +1,46 @@
 """In what matrix products are computed while a stack trains; parameters are float32 always."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 
 LARGE = 2_000_000
 """Multiplications in one model's product from which oneDNN is asked for it, model by model."""
+
+
+WHOLE = 32
+"""Numbers of float32 that torch works on at once; what is left over is rounded otherwise."""
+
+
+def aligned_empty(like, *shape):
+    """Return a Tensor of shape (M, ...) to be filled, each model's part filled up to whole cache lines.
+
+    What the last bits of a product or a sigmoid are depends on where its operands lie; so placed,
+    a model's are the same wherever in a stack it stands.
+
+    Parameters
+    ----------
+    like : Tensor
+        Of the same type, on the same device.
+    """
+    n_models, *rest = shape
+    size = math.prod(rest)
+    whole = -(-size // WHOLE) * WHOLE
+    part = like.new_empty(n_models, whole)[:, :size].view(shape)
+    return part.as_strided(shape, (whole, *part.stride()[1:]))  # a view of one model forgets the first stride
+
+
+def aligned(values):
+    """Return values of shape (M, ...), moved to where `aligned_empty` would put them if need be."""
+    if values[0].numel() % WHOLE == 0:
+        return values
+    return aligned_empty(values, *values.shape).copy_(values)
+
+
+def filled_up(values):
+    """Return all numbers of values of `aligned_empty`, with what fills them up: a 1-D view."""
+    return values.as_strided((len(values) * values.stride(0),), (1,))
 
 
 def onednn_takes(a, b):
@@ -36,14 +71,15 @@ class Float32:
     def affine(self, x, weights, biases):
         """Return ``x @ weights + biases``, shape (M, n, units)."""
         if onednn_takes(x, weights):
-            return torch.stack([onednn(*of_model) for of_model in zip(x, weights, biases[:, 0], strict=True)])
-        return torch.baddbmm(biases, x, weights)
+            return aligned(torch.stack([onednn(*of_model) for of_model in zip(x, weights, biases[:, 0], strict=True)]))
+        out = aligned_empty(x, len(x), x.shape[1], weights.shape[2])
+        return torch.baddbmm(biases, x, weights, out=out)
 
     def multiply(self, a, b):
         """Return ``a @ b``."""
         if onednn_takes(a, b):
-            return torch.stack([onednn(*of_model) for of_model in zip(a, b, strict=True)])
-        return torch.bmm(a, b)
+            return aligned(torch.stack([onednn(*of_model) for of_model in zip(a, b, strict=True)]))
+        return torch.bmm(a, b, out=aligned_empty(a, len(a), a.shape[1], b.shape[2]))
 
     def write(self, a, b, out):
         """Write ``a @ b`` into `out`."""
@@ -70,7 +106,7 @@ class BFloat16:
 
     def multiply(self, a, b):
         """Return ``a @ b``."""
-        return torch.bmm(a.bfloat16(), b.bfloat16()).float()
+        return aligned(torch.bmm(a.bfloat16(), b.bfloat16()).float())
 
     def write(self, a, b, out):
         """Write ``a @ b`` into `out`."""

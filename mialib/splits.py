@@ -1,7 +1,9 @@
 """Who is a member of what: the target's records, and the pool the shadows draw from.
 
 The target's training records (in), its held-out records (out) and the shadows' pool never
-share a record; the sets of different shadow models may overlap each other (§V-C, §VI-D).
+share a record; the sets of different shadow models may overlap each other (§V-C, §VI-D). Where
+records come in groups, such as a patient's stays, sets that may not share a record may not share
+a group either.
 """
 
 from dataclasses import dataclass
@@ -23,6 +25,18 @@ def _assert_disjoint(**sets):
                 raise ValueError(f"{first} and {second} share {n_shared} records; membership sets must be disjoint")
 
 
+def _assert_apart(groups, **sets):
+    """Assert that no two sets share a record or, where there are groups, a group."""
+    _assert_disjoint(**sets)
+    if groups is not None:
+        names = list(sets)
+        for i, first in enumerate(names):
+            for second in names[i + 1 :]:
+                n_shared = len(np.intersect1d(groups[sets[first]], groups[sets[second]]))
+                if n_shared:
+                    raise ValueError(f"{first} and {second} share {n_shared} groups; a group must lie in one set")
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """The target's members, its non-members, and the pool left to the shadow models.
@@ -31,19 +45,22 @@ class Split:
     ----------
     target_in, target_out, pool : ndarray of int64, 1-D
         Row numbers into one data set.
+    groups : ndarray of int, shape (records,), optional
+        Group of each record of the data set.
 
     Raises
     ------
     ValueError
-        If two of the sets share a record, or one lists a record twice.
+        If two of the sets share a record or a group, or one lists a record twice.
     """
 
     target_in: np.ndarray
     target_out: np.ndarray
     pool: np.ndarray
+    groups: np.ndarray | None = None
 
     def __post_init__(self):
-        _assert_disjoint(target_in=self.target_in, target_out=self.target_out, pool=self.pool)
+        _assert_apart(self.groups, target_in=self.target_in, target_out=self.target_out, pool=self.pool)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,26 +73,29 @@ class ShadowSets:
         Row `i` belongs to shadow model `i`.
     pool : ndarray of int64, 1-D
         The records they may be drawn from.
+    groups : ndarray of int, shape (records,), optional
+        Group of each record of the data set.
 
     Raises
     ------
     ValueError
-        If a shadow's two sets share a record, or a record is not in the pool.
+        If a shadow's two sets share a record or a group, or a record is not in the pool.
     """
 
     in_: np.ndarray
     out: np.ndarray
     pool: np.ndarray
+    groups: np.ndarray | None = None
 
     def __post_init__(self):
         for i, (in_, out) in enumerate(zip(self.in_, self.out, strict=True)):
-            _assert_disjoint(**{f"in set of shadow {i}": in_, f"out set of shadow {i}": out})
+            _assert_apart(self.groups, **{f"in set of shadow {i}": in_, f"out set of shadow {i}": out})
         n_foreign = len(np.setdiff1d(np.concatenate([self.in_, self.out], axis=None), self.pool))
         if n_foreign:
             raise ValueError(f"{n_foreign} shadow records are not in the pool; shadows may draw from it alone")
 
 
-def split(n_records, size, seed):
+def split(n_records, size, seed, groups=None):
     """Draw the target's members and non-members; what remains is the shadows' pool (§VI-D).
 
     Parameters
@@ -86,6 +106,8 @@ def split(n_records, size, seed):
         Records in each of the target's two sets. The shadows need as many again twice, so the
         data must hold at least ``4 * size`` records.
     seed : int or SeedSequence
+    groups : ndarray of int, shape (n_records,), optional
+        Records of one group come into one of the three sets, or into none.
 
     Returns
     -------
@@ -102,6 +124,8 @@ def split(n_records, size, seed):
             f"size is {size}, but {n_records} records carry at most {n_records // 4}: "
             "the target takes size records in and size out, each shadow model as many from the rest"
         )
+    if groups is not None:
+        return Split(*_cut_groups(np.arange(n_records), (size, size), seed, groups), groups)
     order = np.random.default_rng(seed).permutation(n_records)
     return Split(np.sort(order[:size]), np.sort(order[size : 2 * size]), np.sort(order[2 * size :]))
 
@@ -110,10 +134,10 @@ def split(n_records, size, seed):
 class OwnOut:
     """Each shadow model draws its own in and out records from the pool (the paper, §V-C)."""
 
-    def draw(self, pool, n_shadow, size, seed):
+    def draw(self, pool, n_shadow, size, seed, groups=None):
         """Return the in sets and the out sets, two lists of `n_shadow` arrays of `size` rows."""
-        drawn = [_sample(pool, 2 * size, s) for s in children(seed, n_shadow)]
-        return [d[:size] for d in drawn], [d[size:] for d in drawn]
+        drawn = [_sample(pool, (size, size), s, groups) for s in children(seed, n_shadow)]
+        return [d[0] for d in drawn], [d[1] for d in drawn]
 
     def __str__(self):
         return "own"
@@ -127,22 +151,45 @@ class SharedOut:
     never in for another.
     """
 
-    def draw(self, pool, n_shadow, size, seed):
+    def draw(self, pool, n_shadow, size, seed, groups=None):
         """Return the in sets and the out sets, two lists of `n_shadow` arrays of `size` rows."""
         in_seed, out_seed = children(seed, 2)
-        out = _sample(pool, size, out_seed)
-        rest = np.setdiff1d(pool, out)
-        return [_sample(rest, size, s) for s in children(in_seed, n_shadow)], [out] * n_shadow
+        (out,) = _sample(pool, (size,), out_seed, groups)
+        rest = np.setdiff1d(pool, out) if groups is None else pool[~np.isin(groups[pool], groups[out])]
+        return [_sample(rest, (size,), s, groups)[0] for s in children(in_seed, n_shadow)], [out] * n_shadow
 
     def __str__(self):
         return "shared"
 
 
-def _sample(records, size, seed):
-    return np.random.default_rng(seed).choice(records, size, replace=False)
+def _sample(records, sizes, seed, groups):
+    """Return disjoint random sets of these sizes, a list."""
+    if groups is not None:
+        return _cut_groups(records, sizes, seed, groups)[:-1]
+    drawn = np.random.default_rng(seed).choice(records, sum(sizes), replace=False)
+    return np.split(drawn, np.cumsum(sizes)[:-1])
 
 
-def shadow_sets(pool, n_shadow, size, seed, out=OwnOut()):
+def _cut_groups(records, sizes, seed, groups):
+    """Return random sets of these sizes and the rest; a group that a cut goes through lies before it only."""
+    present, group = np.unique(groups[records], return_inverse=True)
+    rank = np.random.default_rng(seed).permutation(len(present))[group]
+    order = np.argsort(rank, kind="stable")
+    records, rank = records[order], rank[order]
+    sets, start = [], 0
+    for size in sizes:
+        end = start + size
+        if end > len(records):
+            raise ValueError(
+                f"{len(records)} records in {len(present)} groups do not carry sets of {' and '.join(map(str, sizes))} "
+                "that share no group; take a smaller size"
+            )
+        sets.append(np.sort(records[start:end]))
+        start = np.searchsorted(rank, rank[end - 1], side="right")
+    return [*sets, np.sort(records[start:])]
+
+
+def shadow_sets(pool, n_shadow, size, seed, out=OwnOut(), groups=None):
     """Draw the training and the out records of every shadow model.
 
     Shadow `i` gets the same records whatever `n_shadow` is, so a run with more shadow models
@@ -158,6 +205,8 @@ def shadow_sets(pool, n_shadow, size, seed, out=OwnOut()):
         Records in each in set and in each out set.
     seed : int or SeedSequence
     out : OwnOut or SharedOut
+    groups : ndarray of int, shape (records,), optional
+        Group of each record of the data set: none lies in both sets of a shadow.
 
     Returns
     -------
@@ -174,5 +223,5 @@ def shadow_sets(pool, n_shadow, size, seed, out=OwnOut()):
         raise ValueError(
             f"a shadow model of {size} records in and {size} out needs a pool of {2 * size}; it has {len(pool)}"
         )
-    in_, held_out = out.draw(pool, n_shadow, size, seed)
-    return ShadowSets(np.sort(in_, axis=1), np.sort(held_out, axis=1), pool)
+    in_, held_out = out.draw(pool, n_shadow, size, seed, groups)
+    return ShadowSets(np.sort(in_, axis=1), np.sort(held_out, axis=1), pool, groups)

@@ -33,14 +33,27 @@ def binary_records(n_records, n_features, n_classes, rate, spread, separation, s
     y : ndarray of int64, shape (n_records,)
         Classes of uneven size, 0 to ``n_classes - 1``.
     """
+    y, chunks = binary_chunks(n_records, n_features, n_classes, rate, spread, separation, seed)
+    return np.concatenate(list(chunks)), y
+
+
+def binary_chunks(n_records, n_features, n_classes, rate, spread, separation, seed=0):
+    """Generate the records of `binary_records` part by part, for where all of them take too much memory.
+
+    Returns
+    -------
+    y : ndarray of int64, shape (n_records,)
+    chunks : iterator of ndarray of uint8, shape (some, n_features)
+    """
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     popularity = rng.normal(rate, spread, n_features)
     shift = rng.normal(0, separation, (n_classes, n_features))
     share = rng.dirichlet(np.full(n_classes, 15.0))
-    y = rng.choice(n_classes, n_records, p=share)
+    y = rng.choice(n_classes, n_records, p=share).astype(np.int64)
     odds = np.exp(popularity + shift)
-    x = rng.random((n_records, n_features)) < (odds / (1 + odds))[y]
-    return x.astype(np.uint8), y.astype(np.int64)
+    p = odds / (1 + odds)
+    parts = np.split(y, range(1000, n_records, 1000))
+    return y, ((rng.random((len(part), n_features)) < p[part]).astype(np.uint8) for part in parts)
 
 
 def images(n_records, n_classes, separation, seed=0):

@@ -212,3 +212,18 @@ def _cell(value):
     if isinstance(value, float):
         return BLANK if value != value else f"{value:.3f}"
     return str(value)
+
+
+def paper_table(chapter, names, origin):
+    """Return the paper's values for a chapter, one row a number, in the order of `names`.
+
+    Parameters
+    ----------
+    chapter : str
+    names : sequence of str
+        The chapter's numbers; those of which the paper gives no value are left out.
+    origin : Origin
+    """
+    given = claims.paper_values(chapter)
+    rows = {name: given[name] for name in dict.fromkeys(names) if name in given}
+    return Table(pd.DataFrame({"paper": rows}), f"Shokri et al. 2017; beside numbers of {origin.badge}")

@@ -54,6 +54,70 @@ class Steps:
         return f"{self.n} steps"
 
 
+class _AdamSteps:
+    """Adam as torch.optim's fused one, without what that does around its kernel at every step."""
+
+    def __init__(self, parameters, gradient):
+        self._tensors = [[parameters], [gradient], [torch.zeros_like(gradient)], [torch.zeros_like(gradient)], []]
+        self._step = torch.zeros((), device=parameters.device)
+
+    def step(self, learning_rate):
+        self._step += 1
+        torch._fused_adam_(
+            *self._tensors,
+            [self._step],
+            lr=learning_rate,
+            beta1=0.9,
+            beta2=0.999,
+            weight_decay=0,
+            eps=1e-8,
+            amsgrad=False,
+            maximize=False,
+        )
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam, with the usual moments."""
+
+    def start(self, parameters, gradient):
+        """Return what updates `parameters` by `gradient`, one ``step(learning_rate)`` at a time."""
+        return _AdamSteps(parameters, gradient)
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Plain stochastic gradient descent.
+
+    Parameters
+    ----------
+    l2 : float
+        Weight λ of the penalty λ/2 · Σθ² on all parameters.
+    """
+
+    l2: float = 0.0
+
+    def __post_init__(self):
+        if not self.l2 >= 0:
+            raise ValueError(f"l2 is {self.l2}; it must be at least 0")
+
+    def start(self, parameters, gradient):
+        """Return what updates `parameters` by `gradient`, one ``step(learning_rate)`` at a time."""
+        return _SGDSteps(parameters, gradient, self.l2)
+
+
+@dataclass
+class _SGDSteps:
+    parameters: torch.Tensor
+    gradient: torch.Tensor
+    l2: float
+
+    def step(self, learning_rate):
+        if self.l2:
+            self.parameters.mul_(1 - learning_rate * self.l2)
+        self.parameters.add_(self.gradient, alpha=-learning_rate)
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Everything that decides how a model is trained, except its records and its seed (§VI-B).
@@ -69,9 +133,10 @@ class Recipe:
         Records an update. Batches are cut from one endless stream of shuffled passes over a
         model's records, so all batches are full.
     learning_rate : float
-        Step size of Adam.
+        Step size of the optimiser.
     decay : float
         Torch7's learning rate decay: ``learning_rate / (1 + t * decay)`` at update ``t``.
+    optimiser : Adam or SGD
 
     Raises
     ------
@@ -84,6 +149,7 @@ class Recipe:
     batch_size: int = 100
     learning_rate: float = 1e-3
     decay: float = 1e-7
+    optimiser: Adam | SGD = Adam()
 
     def __post_init__(self):
         whole(type(self.length).__name__.lower(), self.length.n, 0)
@@ -114,28 +180,6 @@ class _Shuffled:
         stream = np.concatenate(parts)
         self.rest = stream[n:]
         return stream[:n]
-
-
-class _Adam:
-    """Adam as torch.optim's fused one, without what that does around its kernel at every step."""
-
-    def __init__(self, parameters, gradient):
-        self._tensors = [[parameters], [gradient], [torch.zeros_like(gradient)], [torch.zeros_like(gradient)], []]
-        self._step = torch.zeros((), device=parameters.device)
-
-    def step(self, learning_rate):
-        self._step += 1
-        torch._fused_adam_(
-            *self._tensors,
-            [self._step],
-            lr=learning_rate,
-            beta1=0.9,
-            beta2=0.999,
-            weight_decay=0,
-            eps=1e-8,
-            amsgrad=False,
-            maximize=False,
-        )
 
 
 @torch.no_grad()
@@ -180,11 +224,11 @@ def fit_stack(recipe, x, y, n_classes, index, seeds, device=None):
     streams = [[np.random.default_rng(s) for s in children(seed, 2)] for seed in seeds]
     stack.initialise([initial for initial, _ in streams])
     shuffled = [_Shuffled(np.asarray(rows), order) for rows, (_, order) in zip(index, streams, strict=True)]
-    records, y = stack.records(np.asarray(x)), np.asarray(y, np.int64)
+    records, y = stack.records(x), np.asarray(y, np.int64)
 
     gradient = torch.zeros_like(stack.parameters)
     gradients = stack.layers(gradient)
-    adam = _Adam(stack.parameters, gradient)
+    optimiser = recipe.optimiser.start(stack.parameters, gradient)
     n_steps = recipe.length.steps(max(sizes), recipe.batch_size)
     for first in range(0, n_steps, CHUNK):
         shape = (min(CHUNK, n_steps - first), recipe.batch_size)
@@ -192,7 +236,7 @@ def fit_stack(recipe, x, y, n_classes, index, seeds, device=None):
         classes = torch.from_numpy(y[rows][..., None]).to(device).unbind()
         for step, batch in enumerate(records.batches(rows)):
             stack.write_gradient(batch, classes[step], gradients)
-            adam.step(recipe.learning_rate / (1 + (first + step) * recipe.decay))
+            optimiser.step(recipe.learning_rate / (1 + (first + step) * recipe.decay))
     if not torch.isfinite(stack.parameters).all():
         raise FloatingPointError(f"training diverged; try a learning_rate below {recipe.learning_rate}")
     return stack

@@ -1,4 +1,7 @@
 import os
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -37,3 +40,45 @@ def real_data():
 @pytest.fixture
 def rng():
     return np.random.default_rng(11)
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    """Start a loopback server; return a function that sets what it answers for a file, and returns the address.
+
+    Its arguments: name, body, and optionally the status, the length that the header claims, and a
+    pause in seconds after each of five parts of the body.
+    """
+    answers = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body, status, length, pause = answers[self.path.rsplit("/", 1)[-1]]
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body) if length is None else length))
+            self.end_headers()
+            part = -(-len(body) // 5)
+            for start in range(0, len(body), part or 1):
+                try:
+                    self.wfile.write(body[start : start + part])
+                except OSError:
+                    return
+                time.sleep(pause)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    monkeypatch.delenv("MIALIB_DATA", raising=False)
+
+    def answer(name, body, status=200, length=None, pause=0.0):
+        answers[name] = body, status, length, pause
+        return f"http://127.0.0.1:{server.server_port}/{name}"
+
+    yield answer
+    server.shutdown()
+    thread.join()
+    server.server_close()

@@ -82,3 +82,39 @@ def test_impossible_shadows_are_refused():
         shadow_sets(np.arange(10), 0, 2, seed=0)
     with pytest.raises(ValueError, match="needs a pool of 12; it has 10"):
         shadow_sets(np.arange(10), 1, 6, seed=0)
+
+
+def groups_of(n_records):
+    """Groups of one to five records, in no order."""
+    rng = np.random.default_rng(2)
+    return rng.permutation(np.repeat(np.arange(n_records), rng.integers(1, 6, n_records))[:n_records])
+
+
+@pytest.mark.parametrize("out", [OwnOut(), SharedOut()])
+def test_a_group_lies_on_one_side_only(out):
+    groups = groups_of(1000)
+    parts = split(1000, 150, seed=4, groups=groups)
+    assert len(parts.target_in) == len(parts.target_out) == 150
+    of = [set(groups[rows]) for rows in (parts.target_in, parts.target_out, parts.pool)]
+    assert sum(map(len, of)) == len(set.union(*of))
+    assert len(parts.pool) >= 1000 - 300 - 8  # two cuts, each through one group at most
+    sets = shadow_sets(parts.pool, 6, 150, seed=9, out=out, groups=groups)
+    assert sets.in_.shape == sets.out.shape == (6, 150)
+    for in_, held_out in zip(sets.in_, sets.out, strict=True):
+        assert not np.intersect1d(groups[in_], groups[held_out]).size
+    assert not np.array_equal(sets.in_[0], sets.in_[1])
+    few = shadow_sets(parts.pool, 3, 150, seed=9, out=out, groups=groups)
+    np.testing.assert_array_equal(few.in_, sets.in_[:3])
+
+
+def test_a_planted_overlap_of_groups_is_an_error():
+    groups = np.array([0, 0, 1, 2, 2, 3])
+    with pytest.raises(ValueError, match="target_in and pool share 1 groups"):
+        Split(np.array([0]), np.array([2]), np.array([1, 3, 4]), groups)
+    with pytest.raises(ValueError, match="in set of shadow 0 and out set of shadow 0 share 1 groups"):
+        ShadowSets(np.array([[3]]), np.array([[4]]), np.arange(6), groups)
+
+
+def test_groups_too_large_for_the_sizes_are_refused():
+    with pytest.raises(ValueError, match="8 records in 1 groups do not carry sets of 2 and 2"):
+        split(8, 2, seed=0, groups=np.zeros(8, int))

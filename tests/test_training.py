@@ -30,7 +30,7 @@ class Kind:
         return fit(self.recipe, self.data, self.index, self.seeds).parameters.numpy()
 
 
-@pytest.fixture(params=["dense", "sparse", "large", "images"])
+@pytest.fixture(params=["dense", "sparse", "odd", "large", "images"])
 def kind(request, data, index):
     seeds = children(5, len(index))
     if request.param == "dense":
@@ -40,6 +40,10 @@ def kind(request, data, index):
         assert is_sparse(x)
         assert not is_sparse(data.x)
         return Kind(RECIPE, replace(data, x=x, y=y), index, seeds)
+    if request.param == "odd":
+        x = np.random.default_rng(0).normal(size=(600, 43)).astype(np.float32)
+        recipe = Recipe(NN((13, 9)), Epochs(3), batch_size=11)
+        return Kind(recipe, replace(data, x=x, y=data.y % 3, n_classes=3), index, seeds)
     if request.param == "large":
         x = np.random.default_rng(0).normal(size=(600, 500)).astype(np.float32)
         recipe = Recipe(NN((120,)), Epochs(1), batch_size=40)
