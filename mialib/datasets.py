@@ -157,7 +157,7 @@ class Cifar:
         source = f"CIFAR-{self.n_classes} (Krizhevsky 2009), {source}"
         return Dataset(x, y, self.n_classes, Provenance(self.name, "real", source, "none stated", sha256))
 
-    def stand_in(self, seed=0, n_records=60_000):
+    def stand_in(self, seed=0, n_records=20_000):
         """Return generated images, calibrated by the paper's CNN.
 
         Trained on the smallest of the paper's sizes, 2,500 or 4,600, it reaches about train 1.0

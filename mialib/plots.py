@@ -225,3 +225,27 @@ def bars(series, origin, axis, quantity):
     axes.set_xticks(places, groups)
     axes.set(xlabel=axis, ylabel=quantity)
     return _finish(figure, axes, origin)
+
+
+def gap_and_precision(series, origin):
+    """Draw attack precision against the gap between the target's accuracies, a point a target, as in Fig. 11.
+
+    Parameters
+    ----------
+    series : dict of str to sequence of Result
+        Line to its targets, joined in their order; the last is drawn larger.
+    origin : Origin
+
+    Returns
+    -------
+    Figure
+    """
+    figure, axes = _axes()
+    for style, (name, results) in zip(STYLES, series.items(), strict=False):
+        gaps = [result.target.train_accuracy - result.target.test_accuracy for result in results]
+        precisions = [result.precision for result in results]
+        axes.plot(gaps, precisions, label=name, **style)
+        axes.plot(gaps[-1:], precisions[-1:], color=style["color"], marker=style["marker"], markersize=11)
+    axes.axhline(metrics.BASELINE, color="0.6", linewidth=1, zorder=0, label="guessing")
+    axes.set(xlabel="train accuracy minus test accuracy of the target", ylabel="attack precision")
+    return _finish(figure, axes, origin)

@@ -71,3 +71,15 @@ class Origin:
     def from_dict(cls, fields):
         """Return the Origin that `to_dict` came from."""
         return cls(**{**fields, "data": Provenance(**fields["data"])})
+
+
+def joined(*provenances):
+    """Return the provenance of numbers that several data sets led to.
+
+    Its kind is the weakest of theirs: one stand-in makes a stand-in of all.
+    """
+    names, sources, checksums = (
+        " and ".join(dict.fromkeys(getattr(p, field) for p in provenances)) for field in ("name", "source", "sha256")
+    )
+    kind = max((p.kind for p in provenances), key=KINDS.index)
+    return Provenance(names, kind, sources, " and ".join(dict.fromkeys(p.licence for p in provenances)), checksums)

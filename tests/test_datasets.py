@@ -260,3 +260,24 @@ def test_a_data_set_must_fit_together():
         Dataset(np.zeros((2, 1)), np.array([1, 2]), 2, provenance)
     with pytest.raises(ValueError, match="kind is 'fake'"):
         replace(provenance, kind="fake")
+
+
+@pytest.mark.parametrize("n_classes", [10, 100])
+def test_generated_photographs(n_classes):
+    name = f"cifar{n_classes}"
+    data = load(name, "stand-in", n_records=3000)
+    assert (data.x.dtype, data.x.shape, data.provenance.kind) == (np.uint8, (3000, 32, 32, 3), "stand-in")
+    assert np.bincount(data.y, minlength=n_classes).min() > 10
+    fewer = load(name, "stand-in", n_records=700)
+    np.testing.assert_array_equal(fewer.x, data.x[:700])
+    np.testing.assert_array_equal(fewer.y, data.y[:700])
+    assert fewer.fingerprint == fewer.provenance.sha256
+    assert not np.array_equal(load(name, "stand-in", n_records=700, seed=1).x, fewer.x)
+
+
+@pytest.mark.parametrize("n_classes", [10, 100])
+def test_real_photographs(real_data, n_classes):
+    data = load(f"cifar{n_classes}")
+    assert data.x.shape == (24000, 32, 32, 3)
+    np.testing.assert_array_equal(np.bincount(data.y), [24000 // n_classes] * n_classes)
+    assert data.provenance.kind == "real"

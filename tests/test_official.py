@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import pickle
 import struct
 import tarfile
 import zipfile
@@ -29,10 +30,11 @@ def sha256(body):
 def tar(**members):
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for name, text in members.items():
+        for name, content in members.items():
+            content = content.encode() if isinstance(content, str) else content
             member = tarfile.TarInfo(name)
-            member.size = len(text)
-            archive.addfile(member, io.BytesIO(text.encode()))
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
     return buffer.getvalue()
 
 
@@ -104,6 +106,36 @@ class Official:
     pinned: bool = True
 
 
+def cifar(n_classes):
+    """Bytes of an archive in the official format, one image a file; what torchvision must know of it beside."""
+    folder, labels, *parts = {
+        10: ("cifar-10-batches-py", "labels", [f"data_batch_{i}" for i in range(1, 6)], ["test_batch"], "batches.meta"),
+        100: ("cifar-100-python", "fine_labels", ["train"], ["test"], "meta"),
+    }[n_classes]
+    train, test, meta = parts
+    key = "label_names" if n_classes == 10 else "fine_label_names"
+    members = {meta: pickle.dumps({key: [str(i) for i in range(n_classes)]})}
+    for i, name in enumerate([*train, *test]):
+        pixels = np.arange(3072, dtype=np.uint16).astype(np.uint8)[None] + np.uint8(i)
+        members[name] = pickle.dumps({"data": pixels, labels: [n_classes - 1 - i]})
+    md5 = {name: hashlib.md5(content).hexdigest() for name, content in members.items()}
+    body = tar(**{f"{folder}/{name}": content for name, content in members.items()})
+    return body, {
+        "tgz_md5": hashlib.md5(body).hexdigest(),
+        "train_list": [[name, md5[name]] for name in train],
+        "test_list": [[name, md5[name]] for name in test],
+        "meta": {"filename": meta, "key": key, "md5": md5[meta]},
+    }
+
+
+def place_cifar(n_classes):
+    def place(url, body, monkeypatch):
+        for name, value in {"url": url, **cifar(n_classes)[1]}.items():
+            monkeypatch.setattr(getattr(torchvision.datasets, f"CIFAR{n_classes}"), name, value)
+
+    return place
+
+
 def place_archive(url, body, monkeypatch, name, **changed):
     found = replace(datasets.DATASETS[name], url=url, **changed)
     monkeypatch.setitem(datasets.DATASETS, name, found)
@@ -141,7 +173,10 @@ OFFICIAL = [
     ),
     Official("adult", {"adult.data": ADULT, "adult.test": ADULT_TEST}, place_adult),
     Official("mnist", MNIST, place_mnist),
+    Official("cifar10", {"cifar-10-python.tar.gz": cifar(10)[0]}, place_cifar(10)),
+    Official("cifar100", {"cifar-100-python.tar.gz": cifar(100)[0]}, place_cifar(100)),
 ]
+BY_TORCHVISION = ("mnist", "cifar10", "cifar100")
 OPTIONS = {"hospital": {"n_classes": 2}}
 each_set = pytest.mark.parametrize("official", OFFICIAL, ids=lambda official: official.name)
 
@@ -192,7 +227,7 @@ def test_a_bad_download_is_one_sentence_and_leaves_the_cache_clean(download, off
     with pytest.raises(DataError) as caught:
         download(official, **answer)
     message = str(caught.value)
-    if wrong in ("truncated", "another file") and official.name != "mnist":
+    if wrong in ("truncated", "another file") and official.name not in BY_TORCHVISION:
         assert ("does not have sha256" if official.pinned else "download it again") in message
     else:
         assert "could not be downloaded" in message
@@ -297,3 +332,13 @@ def test_mnist(download):
     data = download(OFFICIAL[5])
     np.testing.assert_array_equal(data.y, [3, 9, 0, 1])
     np.testing.assert_array_equal(data.x, resized(np.concatenate([IMAGES, 255 - IMAGES])))
+
+
+@pytest.mark.parametrize(("official", "n_classes", "n_images"), [(OFFICIAL[6], 10, 6), (OFFICIAL[7], 100, 2)])
+def test_cifar(download, official, n_classes, n_images):
+    data = download(official)
+    assert (data.x.dtype, data.x.shape) == (np.uint8, (n_images, 32, 32, 3))
+    np.testing.assert_array_equal(data.y, n_classes - 1 - np.arange(n_images))
+    red_then_green = np.arange(2048, dtype=np.uint16).astype(np.uint8).reshape(2, 32, 32)
+    np.testing.assert_array_equal(data.x[0, :, :, :2], red_then_green.transpose(1, 2, 0))
+    assert data.provenance.source.endswith("all official images, training then test")
