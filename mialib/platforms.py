@@ -205,11 +205,11 @@ GOOGLE_LIKE = {
         "Google stand-in, gradient-boosted trees",
         Classifier(
             HistGradientBoostingClassifier(
-                max_iter=10, learning_rate=0.1, max_leaf_nodes=8, min_samples_leaf=5, l2_regularization=1.0
+                max_iter=5, learning_rate=0.3, max_leaf_nodes=8, min_samples_leaf=5, l2_regularization=1.0, max_bins=16
             )
         ),
     ),
     "random forest": BlackBox("Google stand-in, random forest", Classifier(RandomForestClassifier(100))),
-    "wide network": BlackBox("Google stand-in, wide network", Recipe(NN((1024,)), Epochs(30))),
+    "wide network": BlackBox("Google stand-in, wide network", Recipe(NN((1024,)), Epochs(20))),
 }
 """Stand-ins for Google's Prediction API, which has no settings, and whose family is not known (§VI-C)."""

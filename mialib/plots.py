@@ -223,6 +223,7 @@ def bars(series, origin, axis, quantity):
         )
     axes.axhline(metrics.BASELINE, color="0.4", linewidth=1, label="guessing")
     axes.set_xticks(places, groups)
+    axes.set_ylim(top=1.4 * axes.get_ylim()[1])  # room for the legend
     axes.set(xlabel=axis, ylabel=quantity)
     return _finish(figure, axes, origin)
 

@@ -214,16 +214,23 @@ def _cell(value):
     return str(value)
 
 
-def paper_table(chapter, names, origin):
-    """Return the paper's values for a chapter, one row a number, in the order of `names`.
+def beside_paper(chapter, numbers, origin, also=()):
+    """Return a chapter's numbers beside the paper's, and beside those of the run recorded in the profile laptop.
 
     Parameters
     ----------
     chapter : str
-    names : sequence of str
-        The chapter's numbers; those of which the paper gives no value are left out.
+    numbers : dict of str to float or Estimate
     origin : Origin
+    also : sequence of str
+        Numbers to show of which the paper gives no value.
     """
-    given = claims.paper_values(chapter)
-    rows = {name: given[name] for name in dict.fromkeys(names) if name in given}
-    return Table(pd.DataFrame({"paper": rows}), f"Shokri et al. 2017; beside numbers of {origin.badge}")
+    paper = claims.paper_values(chapter)
+    names = [name for name in numbers if name in paper or name in also]
+    columns = {"paper": paper, "here": numbers}
+    remarks = ["paper: Shokri et al. 2017"]
+    if recorded := claims.recorded_runs("laptop").get(chapter):
+        columns["recorded run"] = recorded.numbers
+        remarks.append(f"recorded run: {recorded.origin.badge}")
+    shown = {title: {name: column.get(name, BLANK) for name in names} for title, column in columns.items()}
+    return numbers_table(shown, origin, *remarks)

@@ -24,11 +24,13 @@ def figures(rng):
         "histogram": plots.answer_histogram(score, member, "probability", ORIGIN),
         "shadows": plots.precision_by_shadows(RUNS, ORIGIN),
         "roc": plots.roc({"a": metrics.roc(member, score)}, ORIGIN),
+        "boxes": plots.precision_boxes(values, ORIGIN, "number of classes"),
+        "bars": plots.bars({"a": {"x": 0.6, "y": 0.7}, "b": {"x": 0.5, "y": 0.8}}, ORIGIN, "set", "precision"),
         "paper": plots.paper_against_ours({"laptop": [(0.6, 0.7)], "paper": []}, ORIGIN),
     }
 
 
-@pytest.mark.parametrize("name", ["cdf", "histogram", "shadows", "roc", "paper"])
+@pytest.mark.parametrize("name", ["cdf", "histogram", "shadows", "roc", "boxes", "bars", "paper"])
 def test_every_figure_has_labels_a_legend_and_its_origin(rng, name):
     figure = figures(rng)[name]
     (axes,) = figure.axes
@@ -64,3 +66,18 @@ def test_a_line_is_the_mean_over_seeds():
     own, shared = plots.precision_by_shadows(RUNS, ORIGIN).axes[0].lines
     np.testing.assert_allclose(own.get_ydata(), [0.55, 0.8])
     np.testing.assert_allclose(shared.get_ydata(), [0.4, 0.9])
+
+
+def test_boxes_leave_out_undefined_values_and_are_named(rng):
+    values = np.append(rng.random(9), np.nan)
+    axes = plots.precision_boxes({"2": values, "10": values[:4]}, ORIGIN, "number of classes").axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["2", "10"]
+    medians = [line for line in axes.lines if line.get_linewidth() == 2]
+    assert medians[0].get_ydata()[0] == pytest.approx(np.nanmedian(values))
+
+
+def test_a_bar_is_as_high_as_its_number():
+    axes = plots.bars({"a": {"x": 0.6, "y": 0.7}, "b": {"x": 0.5, "y": 0.8}}, ORIGIN, "set", "precision").axes[0]
+    assert [bar.get_height() for bar in axes.patches] == [0.6, 0.7, 0.5, 0.8]
+    first, _, second, _ = (bar.get_x() + bar.get_width() / 2 for bar in axes.patches)
+    assert first < 0 < second

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -95,3 +96,16 @@ def test_the_books_folder_is_found_from_both_places(tmp_path, monkeypatch, folde
     monkeypatch.chdir("/")
     with pytest.raises(FileNotFoundError, match="neither the book's folder nor the one above"):
         tables.book_folder()
+
+
+def test_numbers_stand_beside_the_papers_and_a_recorded_run(monkeypatch):
+    recorded = Run(replace(ORIGIN, profile="laptop"), {"precision": 0.71, "recall": 0.99})
+    monkeypatch.setattr(claims, "recorded_runs", lambda profile: {"location": recorded})
+    table = tables.beside_paper("location", {**NUMBERS, "other": 1.0, "unknown": 2.0}, ORIGIN, also=["other"])
+    assert table.frame.columns.tolist() == ["paper", "here", "recorded run"]
+    assert table.frame.loc["precision"].tolist() == ["0.678", "0.700 [0.600, 0.800]", "0.710"]
+    assert table.frame.loc["other"].tolist() == ["–", "1.000", "–"]
+    assert "unknown" not in table.frame.index
+    assert "recorded run: location · real data · profile laptop" in table.foot
+    monkeypatch.setattr(claims, "recorded_runs", lambda profile: {})
+    assert tables.beside_paper("location", NUMBERS, ORIGIN).frame.columns.tolist() == ["paper", "here"]
