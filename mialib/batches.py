@@ -27,6 +27,11 @@ def unit(x):
     return 1 / 255 if x.dtype == np.uint8 and x.ndim > 2 else 1
 
 
+def pixels(x):
+    """Return images as models see them, pixels of 0 to 1 (ndarray of float32)."""
+    return np.asarray(x, np.float32) * np.float32(unit(x))
+
+
 def is_sparse(x):
     """Return whether records are binary with few ones, so that a batch is best kept as their positions."""
     x = np.asarray(x)

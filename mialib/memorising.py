@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from mialib.batches import pixels
 from mialib.checks import whole
 from mialib.encodings import (
     bits_a_class,
@@ -24,7 +25,6 @@ from mialib.encodings import (
     write_low_bits,
 )
 from mialib.experiment import train_models
-from mialib.inversion import pixels
 from mialib.models import Stack
 from mialib.seeding import children
 from mialib.training import _Shuffled, default_device
