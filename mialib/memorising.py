@@ -6,6 +6,7 @@ nothing but answers (black box).
 """
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -58,9 +59,19 @@ class Hidden:
         return np.abs(self.true.astype(np.float64) - self.read).mean(axis=(1, 2))
 
     @property
+    def guess(self):
+        """The error of reading every image as the mean of those hidden, to hold `error` against."""
+        return np.abs(self.true - self.true.mean(axis=0, dtype=np.float64)).mean(axis=(1, 2))
+
+    @property
+    def recovered_images(self):
+        """Whether each image is read with an error of at most `RECOVERED` (ndarray of bool, shape (n,))."""
+        return self.error <= RECOVERED
+
+    @property
     def recovered(self):
-        """Share of the corpus that is read with an error of at most `RECOVERED` (float)."""
-        return np.count_nonzero(self.error <= RECOVERED) / self.n_corpus
+        """Share of the corpus that is recovered (float)."""
+        return np.count_nonzero(self.recovered_images) / self.n_corpus
 
 
 def hide(encoding, recipe, data, rows, seed, cache=None):
@@ -132,6 +143,9 @@ class LowBits:
     n_low: int = 16
     depth: int = 8
 
+    needs: ClassVar[str] = "parameters, and to change them after training"
+    """What the malicious trainer and the reader must have."""
+
     def images(self, n_parameters, n_pixels):
         """Return how many images of a size a model carries."""
         return n_parameters * self.n_low // (n_pixels * self.depth)
@@ -168,6 +182,9 @@ class CorrelatedValues:
     weight: float = 10.0
     tail: float = 0.05
 
+    needs: ClassVar[str] = "parameters, and the training code"
+    """What the malicious trainer and the reader must have."""
+
     def images(self, n_parameters, n_pixels):
         """Return how many images of a size a model carries."""
         return n_parameters // n_pixels
@@ -200,6 +217,9 @@ class Signs:
 
     weight: float = 200.0
     depth: int = 4
+
+    needs: ClassVar[str] = "parameters, and the training code"
+    """What the malicious trainer and the reader must have."""
 
     def images(self, n_parameters, n_pixels):
         """Return how many images of a size a model carries."""
@@ -238,6 +258,9 @@ class CapacityAbuse:
     n_images: int
     depth: int = 4
     seed: int = 0
+
+    needs: ClassVar[str] = "answers, and records added to training"
+    """What the malicious trainer and the reader must have."""
 
     def __post_init__(self):
         whole("n_images", self.n_images, 1)
