@@ -98,8 +98,9 @@ def closeness(points, labels, members, held_out):
     -------
     DataFrame
         One row a point: root mean square difference from the mean of the members of the class,
-        from the nearest of its members and from its nearest held-out record; correlation with that
-        mean over pixels; and whether, of all classes' means, it correlates most with its own.
+        from the nearest of its members and from its nearest held-out record; whether the member is
+        nearer; correlation with that mean over pixels; and whether, of all classes' means, it
+        correlates most with its own.
     """
     means = class_means(*members, int(max(members[1].max(), labels.max())) + 1)
     likeness = correlations(points, means)
@@ -113,6 +114,7 @@ def closeness(points, labels, members, held_out):
                 "distance to the class mean": distances(points[i : i + 1], means[c : c + 1]).item(),
                 "distance to the nearest training record": member,
                 "distance to the nearest held-out record": other,
+                "nearest record is a training record": float(member < other),
                 "correlation with the class mean": likeness[i, c],
                 "nearest mean is its own": float(likeness[i].argmax() == c),
             }

@@ -54,13 +54,14 @@ class Covert:
     def numbers(self):
         """Return every number by name, a dict of str to float."""
         error = self.hidden.error
+        read = {"bits read rightly": self.bit_accuracy} if hasattr(self.encoding, "depth") else {}
         return {
             "images hidden": len(error),
             "share of the hidden images recovered": float(np.mean(self.hidden.recovered_images)),
             "share of the corpus recovered": self.hidden.recovered,
             "mean absolute pixel error, of 255": 255 * float(error.mean()),
             "the same, of guessing the mean image": 255 * float(self.hidden.guess.mean()),
-            "bits read rightly": self.bit_accuracy,
+            **read,
             "train accuracy": self.answers.train_accuracy,
             "test accuracy": self.answers.test_accuracy,
             "test accuracy lost": self.accuracy_lost,
@@ -120,8 +121,8 @@ def _leaks(attack, answers):
     right = accuracy(answers.member[judged], probability[judged] > 0.5)
     return {
         "train accuracy minus test accuracy": answers.train_accuracy - answers.test_accuracy,
-        "shadow attack: accuracy": right,
-        "shadow attack: AUC": roc_auc(answers.member[judged], probability[judged]),
+        "accuracy of the shadow attack": right,
+        "AUC of the shadow attack": roc_auc(answers.member[judged], probability[judged]),
         "AUC of the probability of the true class": roc_auc(
             answers.member, true_class_probability(answers.labels, answers.vectors)
         ),
@@ -147,7 +148,7 @@ def channels(covert, leaks):
         "side channel: membership": {
             "needs": "answers, and records to train shadows",
             "share of the corpus recovered": 0.0,
-            "bits a training record": information(honest["shadow attack: accuracy"]),
+            "bits a training record": information(honest["accuracy of the shadow attack"]),
             "train minus test accuracy": honest["train accuracy minus test accuracy"],
             "test accuracy lost": 0.0,
         }

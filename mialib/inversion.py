@@ -277,6 +277,7 @@ def summary(closeness, aucs, start):
     near, far = (numbers[f"a reconstruction, distance to the nearest {of} record"] for of in ("training", "held-out"))
     return numbers | {
         "nearest training image nearer by": 1 - near / far,
+        "classes with a training image nearest": numbers["a reconstruction, nearest record is a training record"],
         "shadow AUC": aucs["shadow AUC"],
         "inversion AUC": aucs[f"inversion AUC from {start}"],
     }
