@@ -168,8 +168,14 @@ class Inverted:
         return class_means(*self._records(self.result.split.target_in), self.result.data.n_classes)
 
     def pictures(self):
-        """Return rows for `mialib.plots.image_rows`: class means, and reconstructions by start; no single record."""
-        return {"class mean": self.means} | {f"from {start}": images for start, images in self.images.items()}
+        """Return rows for `mialib.plots.image_rows`: class means and reconstructions, no single record.
+
+        Reconstructions are shown as they are, and stretched to the contrast from black to white.
+        """
+        rows = {"class mean": self.means}
+        for start, images in self.images.items():
+            rows |= {f"from {start}": images, f"from {start}, stretched": _stretched(images)}
+        return rows
 
     def nearest(self, start):
         """Return the records that are nearest to the reconstructions from a start, by side: a dict to ndarray."""
@@ -255,6 +261,12 @@ class Inverted:
     def _sides(self):
         split = self.result.split
         return {"training image": self._records(split.target_in), "unseen image": self._records(split.target_out)}
+
+
+def _stretched(images):
+    axes = tuple(range(1, images.ndim))
+    low, high = images.min(axis=axes, keepdims=True), images.max(axis=axes, keepdims=True)
+    return np.divide(images - low, high - low, out=images.copy(), where=high > low)
 
 
 def summary(closeness, aucs, start):

@@ -27,7 +27,7 @@ from mialib.encodings import (
 )
 from mialib.experiment import train_models
 from mialib.models import Stack
-from mialib.seeding import children
+from mialib.seeding import child, children
 from mialib.training import _Shuffled, default_device
 
 RECOVERED = 20 / 255
@@ -84,7 +84,7 @@ def hide(encoding, recipe, data, rows, seed, cache=None):
     data : Dataset
         Of images.
     rows : ndarray of int, shape (n,)
-        The training records; the first are hidden, without colour.
+        The training records; some, drawn from the seed, are hidden, without colour.
     seed : SeedSequence
     cache : ModelCache, optional
 
@@ -97,7 +97,7 @@ def hide(encoding, recipe, data, rows, seed, cache=None):
     ValueError
         If the model does not carry a single image, or the encoding more than it can.
     """
-    corpus = grey(pixels(data.x[rows]))
+    corpus = np.random.default_rng(child(seed, 2)).permutation(grey(pixels(data.x[rows])))
     empty = recipe.architecture.stack(1, data.x.shape[1:], data.n_classes)
     n = min(len(corpus), encoding.images(parameters_of(empty).size, corpus[0].size))
     if n < 1:

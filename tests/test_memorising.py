@@ -56,7 +56,8 @@ def test_what_is_hidden_is_read(encoding, n_images, images):
     seed = children(3, 1)[0]
     hidden = hide(encoding, RECIPE, images, ROWS, seed)
     assert hidden.true.shape == hidden.read.shape == (n_images, 8, 8)
-    np.testing.assert_array_equal(hidden.true, images.x[ROWS[:n_images]])
+    assert {image.tobytes() for image in hidden.true} <= {image.tobytes() for image in images.x[ROWS]}
+    assert len({image.tobytes() for image in hidden.true}) == n_images
     assert 0 <= hidden.read.min() <= hidden.read.max() <= 1
     honest = hide(LowBits(n_low=1, depth=1), RECIPE, images, ROWS, seed)
     assert accuracy(hidden.stack, images) >= accuracy(honest.stack, images) - 0.05
@@ -81,7 +82,8 @@ def test_answers_alone_give_images_away(images):
 def test_low_bits_of_a_cnn_in_colour(rng):
     data = made(rng, (12, 12, 3))
     hidden = hide(LowBits(), Recipe(CNN(((4, 3),), (8,)), Epochs(1)), data, ROWS, children(3, 1)[0])
-    np.testing.assert_allclose(hidden.true, data.x[ROWS[: len(hidden.true)]].mean(axis=3), atol=1e-6)
+    of_corpus = np.abs(hidden.true[:, None] - data.x[ROWS].mean(axis=3)).max(axis=(2, 3))
+    np.testing.assert_array_less(of_corpus.min(axis=1), 1e-6)
     assert len(hidden.true) == parameters_of(hidden.stack).size * 16 // (144 * 8)
     assert hidden.error.max() < 1 / 255
 
