@@ -38,6 +38,12 @@ def test_as_many_held_out_records_are_looked_at_as_members():
     row = closeness.closeness(np.array([[1.0]]), np.array([0]), members, held_out).iloc[0]
     assert row["distance to the nearest training record"] == 1
     assert row["distance to the nearest held-out record"] == 4  # the third is one too many
+    assert row["nearest record is a training record"] == 1
+
+
+def test_the_nearest_record_is_of_the_class():
+    x, y = np.array([[0.0], [2.0], [5.0]]), np.array([0, 1, 1])
+    np.testing.assert_array_equal(closeness.nearest(np.array([[0.5], [3.0]]), (1, 1), x, y), [[2], [2]])
 
 
 def test_a_class_without_records_has_no_mean():

@@ -95,3 +95,12 @@ def test_the_books_folder_is_found_from_both_places(tmp_path, monkeypatch, folde
     monkeypatch.chdir("/")
     with pytest.raises(FileNotFoundError, match="neither the book's folder nor the one above"):
         tables.book_folder()
+
+
+def test_a_recorded_figure_is_shown_and_a_missing_one_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "shipped", lambda *parts: tmp_path.joinpath(*parts))
+    assert tables.recorded_figure("location", "laptop") is None
+    path = tmp_path / "data" / "results" / "laptop" / "location.png"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert tables.recorded_figure("location", "laptop").data == path.read_bytes()
