@@ -44,13 +44,16 @@ class Hidden:
         Of one model.
     true, read : ndarray of float32, shape (n, height, width)
         The images hidden, and what they are read as; pixels, 0 to 1.
+    mean : ndarray of float32, shape (height, width)
+        Of all images that the model was trained on.
     n_corpus : int
-        Images that the model was trained on.
+        How many these are.
     """
 
     stack: Stack
     true: np.ndarray
     read: np.ndarray
+    mean: np.ndarray
     n_corpus: int
 
     @property
@@ -60,8 +63,8 @@ class Hidden:
 
     @property
     def guess(self):
-        """The error of reading every image as the mean of those hidden, to hold `error` against."""
-        return np.abs(self.true - self.true.mean(axis=0, dtype=np.float64)).mean(axis=(1, 2))
+        """The error of reading every image as the mean of the corpus, to hold `error` against."""
+        return np.abs(self.true.astype(np.float64) - self.mean).mean(axis=(1, 2))
 
     @property
     def recovered_images(self):
@@ -104,7 +107,7 @@ def hide(encoding, recipe, data, rows, seed, cache=None):
         raise ValueError(f"{encoding} carries no image of {corpus[0].size} pixels in this model; take a larger model")
     true = corpus[:n]
     stack = encoding.fit(recipe, data, rows, seed, true, cache)
-    return Hidden(stack, true, encoding.read(stack, true.shape, data), len(corpus))
+    return Hidden(stack, true, encoding.read(stack, true.shape, data), corpus.mean(axis=0), len(corpus))
 
 
 def grey(x):

@@ -64,7 +64,7 @@ def test_channels_side_by_side(result):
 
 def test_half_the_bits_right_tell_nothing(result):
     true = np.zeros((2, 1, 2), np.float32)
-    hidden = Hidden(None, true, np.array([[[1, 0]], [[0, 1]]], np.float32), 4)
+    hidden = Hidden(None, true, np.array([[[1, 0]], [[0, 1]]], np.float32), true[0], 4)
     assert covert.Covert(LowBits(depth=1), hidden, result.target, result.target).bits_a_record == 0
 
 
