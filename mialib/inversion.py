@@ -11,6 +11,7 @@ from mialib.closeness import class_means, closeness, distance_to_class, nearest
 from mialib.experiment import Result, models
 from mialib.metrics import roc_auc
 from mialib.models import Stack
+from mialib.threads import one_thread
 
 
 @dataclass(frozen=True)
@@ -123,19 +124,20 @@ def invert(method, stack, shape, seed=0):
     best, least = x.clone(), torch.full(every, torch.inf, device=stack.device)
     window = torch.full((method.patience, *every), torch.inf, device=stack.device)
     running, steps = torch.ones_like(least, dtype=torch.bool), torch.zeros_like(least, dtype=torch.int64)
-    for step in range(method.max_steps + 1):
-        x.requires_grad_()
-        cost = 1 - torch.softmax(followed.logits(DenseBatch(x)), dim=2).diagonal(dim1=1, dim2=2)
-        (gradient,) = torch.autograd.grad(cost.sum(), x)
-        x, cost = x.detach(), cost.detach()
-        better = running & (cost < least)
-        best, least = torch.where(better[..., None], x, best), torch.where(better, cost, least)
-        running &= (cost < window.amax(dim=0)) & (cost > 1 - method.confidence)
-        window[step % method.patience] = cost
-        if step == method.max_steps or not running.any():
-            break
-        steps += running
-        x = torch.where(running[..., None], x - method.learning_rate * gradient, x).clamp(0, 1)
+    with one_thread():
+        for step in range(method.max_steps + 1):
+            x.requires_grad_()
+            cost = 1 - torch.softmax(followed.logits(DenseBatch(x)), dim=2).diagonal(dim1=1, dim2=2)
+            (gradient,) = torch.autograd.grad(cost.sum(), x)
+            x, cost = x.detach(), cost.detach()
+            better = running & (cost < least)
+            best, least = torch.where(better[..., None], x, best), torch.where(better, cost, least)
+            running &= (cost < window.amax(dim=0)) & (cost > 1 - method.confidence)
+            window[step % method.patience] = cost
+            if step == method.max_steps or not running.any():
+                break
+            steps += running
+            x = torch.where(running[..., None], x - method.learning_rate * gradient, x).clamp(0, 1)
     images = best.view(*every, *shape).cpu().numpy()
     return Reconstructions(images, (1 - least).cpu().numpy(), steps.cpu().numpy())
 

@@ -28,6 +28,7 @@ from mialib.encodings import (
 from mialib.experiment import train_models
 from mialib.models import Stack
 from mialib.seeding import child, children
+from mialib.threads import one_thread
 from mialib.training import _Shuffled, default_device
 
 RECOVERED = 20 / 255
@@ -331,9 +332,7 @@ def fit_hiding(recipe, data, index, seeds, term, secrets, device=None):
     gradients = stack.layers(gradient)
     parameters.grad = gradient
     adam = torch.optim.Adam([parameters], recipe.learning_rate, fused=True)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         for step in range(recipe.length.steps(index.shape[1], recipe.batch_size)):
             rows = np.stack([s.take(recipe.batch_size) for s in shuffled])
             (batch,) = records.batches(rows[None])
@@ -343,8 +342,6 @@ def fit_hiding(recipe, data, index, seeds, term, secrets, device=None):
             gradient[:, :n] += torch.autograd.grad(term(used, secrets), used)[0]
             adam.param_groups[0]["lr"] = recipe.learning_rate / (1 + step * recipe.decay)
             adam.step()
-    finally:
-        torch.set_num_threads(threads)
     parameters.grad = None
     if not torch.isfinite(parameters).all():
         raise FloatingPointError(f"training diverged; try a learning_rate below {recipe.learning_rate}")
