@@ -5,6 +5,7 @@ import torch
 from mialib.convolution import CNN
 from mialib.datasets import Dataset, array_sha256
 from mialib.encodings import bits_of
+from mialib.malicious import fit_hiding, parameters_of
 from mialib.memorising import (
     RECOVERED,
     CapacityAbuse,
@@ -12,9 +13,7 @@ from mialib.memorising import (
     Hidden,
     LowBits,
     Signs,
-    fit_hiding,
     hide,
-    parameters_of,
 )
 from mialib.models import NN
 from mialib.provenance import Provenance
