@@ -40,6 +40,11 @@ def is_binary(x):
     return x.dtype == np.uint8 and x.ndim == 2 and x.max(initial=0) <= 1
 
 
+def pixels(x):
+    """Return images as models see them, pixels of 0 to 1 (ndarray of float32)."""
+    return np.asarray(x, np.float32) * np.float32(unit(x))
+
+
 def is_sparse(x):
     """Return whether records are binary with few ones, so that a batch is best kept as their positions."""
     n_ones = x.n_ones if isinstance(x, PackedRecords) else np.count_nonzero(x)

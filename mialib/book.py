@@ -119,14 +119,23 @@ def refresh(names):
     for name in tqdm(names, "refreshing", unit="chapter"):
         path = chapter(name)
         execute(path, path)
-        for cell in nbformat.read(path, as_version=4).cells:
-            if "cover" in cell.metadata.get("tags", ()):
-                (image,) = (output.data["image/png"] for output in cell.outputs)
-                (path.parent / "cover.png").write_bytes(base64.b64decode(image))
+        for image in _figures(path, "cover"):
+            (path.parent / "cover.png").write_bytes(image)
+
+
+def _figures(path, tag):
+    """Yield the figures, PNG files as bytes, of an executed chapter's cells with a tag."""
+    for cell in nbformat.read(path, as_version=4).cells:
+        if tag in cell.metadata.get("tags", ()):
+            (image,) = (output.data["image/png"] for output in cell.outputs)
+            yield base64.b64decode(image)
 
 
 def record(name, profile):
     """Run a chapter in a profile and keep what it measured in ``data/results``.
+
+    The figure of a cell tagged ``recorded`` is kept beside the numbers, as PNG. Such a figure must
+    not show single records of data that may not ship.
 
     Parameters
     ----------
@@ -144,7 +153,7 @@ def record(name, profile):
     with tempfile.TemporaryDirectory() as folder:
         executed = Path(folder, f"{name}.ipynb")
         execute(chapter(name), executed, parameters)
-        run = run_in_notebook(executed)
+        run, figures = run_in_notebook(executed), list(_figures(executed, "recorded"))
     content = {
         **run.to_dict(),
         "parameters": parameters,
@@ -158,6 +167,8 @@ def record(name, profile):
     partial = path.with_suffix(".part")
     partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(partial, path)
+    for figure in figures:
+        path.with_suffix(".png").write_bytes(figure)
     return path
 
 

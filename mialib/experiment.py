@@ -165,13 +165,11 @@ def run(experiment, data, cache=None, n_jobs=-1):
     ValueError
         If the data do not carry the experiment's sizes.
     """
-    split_seed, sets_seed, target_seed, shadow_seed, attack_seed = children(experiment.seed, 5)
+    split_seed, sets_seed, _, _, attack_seed = children(experiment.seed, 5)
     parts = split(len(data), experiment.size, split_seed, data.groups)
     sets = shadow_sets(parts.pool, experiment.n_shadow, experiment.size, sets_seed, experiment.out, data.groups)
-    in_ = np.concatenate([parts.target_in[None], sets.in_])
-    seeds = [target_seed, *children(shadow_seed, experiment.n_shadow)]
-    stack = train_models(experiment.recipe, data, in_, seeds, cache, n_jobs)
-    target = query(stack.models(slice(0, 1)), data, in_[:1], parts.target_out[None])
+    stack = _target_and_shadows(experiment, data, parts, sets, cache, n_jobs)
+    target = query(stack.models(slice(0, 1)), data, parts.target_in[None], parts.target_out[None])
     shadows = query(stack.models(slice(1, None)), data, sets.in_, sets.out)
     attack = ClassAttack(experiment.attack, attack_seed).fit(shadows, n_jobs)
     probability = attack.predict_proba(target.labels, target.vectors)
@@ -278,3 +276,26 @@ def train_models(recipe, data, index, seeds, cache=None, n_jobs=-1):
             bar.update(len(positions))
     stack = recipe.architecture.stack(0, data.x.shape[1:], data.n_classes, device)
     return stack.with_parameters(torch.from_numpy(np.stack([found[key] for key in keys])).to(device))
+
+
+def models(result, cache=None):
+    """Return the models of a result, from the cache if they are still there.
+
+    Parameters
+    ----------
+    result : Result
+    cache : ModelCache, optional
+
+    Returns
+    -------
+    DenseStack or ConvStack
+        The target first, then its shadow models.
+    """
+    return _target_and_shadows(result.experiment, result.data, result.split, result.shadow_sets, cache)
+
+
+def _target_and_shadows(experiment, data, parts, sets, cache, n_jobs=-1):
+    _, _, target_seed, shadow_seed = children(experiment.seed, 4)
+    in_ = np.concatenate([parts.target_in[None], sets.in_])
+    seeds = [target_seed, *children(shadow_seed, experiment.n_shadow)]
+    return train_models(experiment.recipe, data, in_, seeds, cache, n_jobs)

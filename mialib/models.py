@@ -7,7 +7,7 @@ by hand: an optimiser then sees a single tensor.
 
 import math
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar
 
@@ -31,6 +31,10 @@ class Tanh:
         filled_up(z).mul_(2).sigmoid_().mul_(2).sub_(1)
         return z
 
+    def forward(self, z):
+        """Return the activation of `z`, for autograd to follow."""
+        return torch.tanh(z)
+
     def backward_(self, gradient, a):
         """Multiply `gradient` by the derivative at activation `a`."""
         whole = filled_up(gradient)
@@ -46,9 +50,29 @@ class ReLU:
         """Replace `z` by its activation."""
         return z.relu_()
 
+    def forward(self, z):
+        """Return the activation of `z`, for autograd to follow."""
+        return torch.relu(z)
+
     def backward_(self, gradient, a):
         """Multiply `gradient` by the derivative at activation `a`."""
         return gradient.masked_fill_(a <= 0, 0)
+
+
+@dataclass(frozen=True)
+class Followed:
+    """An activation that autograd can follow, since it overwrites nothing.
+
+    Parameters
+    ----------
+    activation : Tanh or ReLU
+    """
+
+    activation: Tanh | ReLU
+
+    def forward_(self, z):
+        """Return the activation of `z`; despite the name, which the stacks call, `z` stays."""
+        return self.activation.forward(z)
 
 
 @dataclass(frozen=True)
@@ -135,6 +159,37 @@ class Stack:
         stack.parameters, stack.n_models = parameters, len(parameters)
         stack._layers = stack.layers(parameters)
         return stack
+
+    def followed(self):
+        """Return a stack over the same parameters whose logits autograd can follow."""
+        stack = copy(self)
+        stack.architecture = replace(self.architecture, activation=Followed(self.architecture.activation))
+        return stack
+
+    @torch.no_grad()
+    def features(self, x):
+        """Return what every model's last hidden layer makes of records.
+
+        Parameters
+        ----------
+        x : array_like, shape (n, ...)
+
+        Returns
+        -------
+        ndarray of float32, shape (M, n, units)
+
+        Raises
+        ------
+        ValueError
+            If the models have no hidden layer.
+        """
+        if not self.architecture.hidden:
+            raise ValueError("softmax regression has no hidden layer; features need an architecture with hidden units")
+        beheaded = copy(self)
+        beheaded._layers = self._layers[:-1]
+        batches = torch.from_numpy(as_features(x)).to(self.device).split(self.records_a_step)
+        sums = [beheaded.logits(DenseBatch((b.float() * unit(x)).expand(self.n_models, -1, -1))) for b in batches]
+        return self.architecture.activation.forward_(torch.cat(sums, dim=1)).cpu().numpy()
 
     def initialise(self, generators):
         """Draw every parameter from ±1/sqrt(fan in), Torch7's rule; one numpy Generator a model."""

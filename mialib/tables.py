@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from mialib import claims, metrics
+from mialib.paths import shipped
 
 BLANK = "–"
 
@@ -191,6 +192,14 @@ def glue_numbers(numbers):
 
     for name, value in numbers.items():
         glue(name, float(getattr(value, "value", value)), display=False)
+
+
+def recorded_figure(chapter, profile):
+    """Return the figure that `mialib.book.record` kept of a chapter, an IPython Image, or None if there is none."""
+    from IPython.display import Image
+
+    path = shipped("data", "results", profile, f"{chapter}.png")
+    return Image(path) if path.exists() else None
 
 
 def _verdict_row(verdict):

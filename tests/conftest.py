@@ -82,3 +82,14 @@ def serve(monkeypatch):
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture(scope="session")
+def squares():
+    """300 images of 8 x 8 in three classes: a bright square in one of three corners, over noise."""
+    rng = np.random.default_rng(2)
+    y = rng.integers(0, 3, 300)
+    x = rng.integers(0, 80, (300, 8, 8))
+    for c, (row, column) in enumerate(((0, 0), (0, 4), (4, 0))):
+        x[y == c, row : row + 4, column : column + 4] += 150
+    return x.astype(np.uint8), y

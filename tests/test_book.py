@@ -74,6 +74,20 @@ def test_recorded_runs_are_of_their_profile():
         assert content["parameters"] == book.profile_parameters(path.stem, path.parent.name)
 
 
+def test_a_recorded_run_keeps_the_figure_that_is_tagged_so(tmp_path, monkeypatch):
+    chapter = ROOT / "book" / "model_inversion.ipynb"
+    monkeypatch.setattr(book, "execute", lambda source, output, parameters: shutil.copy(chapter, output))
+    monkeypatch.setattr(book, "profile_parameters", lambda name, profile: {"profile": profile})
+    monkeypatch.setattr(book, "shipped", lambda *parts: tmp_path.joinpath(*parts))
+    monkeypatch.setattr(book, "chapter", lambda name: chapter)
+    path = book.record("model_inversion", "tiny")
+    assert path == tmp_path / "data" / "results" / "tiny" / "model_inversion.json"
+    assert json.loads(path.read_text(encoding="utf-8"))["origin"]["chapter"] == "model_inversion"
+    assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    (cell,) = (cell for cell in code_cells(chapter) if "recorded" in tags(cell))
+    assert "nearest" not in cell.source  # single images of CIFAR-10 may not ship
+
+
 @pytest.mark.parametrize("folder", [".", "book"], ids=["root", "book"])
 def test_papermill_runs_a_chapter_from_both_places(tmp_path, folder):
     source = Path("location.ipynb") if folder == "book" else Path("book", "location.ipynb")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mialib import metrics
-from mialib.attack import ClassAttack
+from mialib.attack import ClassAttack, query
 from mialib.datasets import Dataset, load
-from mialib.experiment import Experiment, query_target, run, sweep
+from mialib.experiment import Experiment, models, query_target, run, sweep
 from mialib.models import NN
 from mialib.splits import SharedOut
 from mialib.training import Epochs, Recipe, Steps
@@ -139,3 +139,12 @@ def test_real_location_leaks_as_the_issue_asks(real_data):
 def test_an_attack_recipe_is_taken(data, result):
     shorter = run(replace(OVERFITTED, attack=replace(OVERFITTED.attack, length=Steps(1))), data)
     assert not np.array_equal(shorter.probability, result.probability)
+
+
+def test_models_of_a_result_are_those_that_answered(data, result):
+    stack = models(result)
+    assert stack.n_models == 1 + OVERFITTED.n_shadow
+    target = query(stack.models(slice(0, 1)), data, result.split.target_in[None], result.split.target_out[None])
+    np.testing.assert_array_equal(target.vectors, result.target.vectors)
+    shadows = query(stack.models(slice(1, None)), data, result.shadow_sets.in_, result.shadow_sets.out)
+    np.testing.assert_array_equal(shadows.vectors, result.shadows.vectors)

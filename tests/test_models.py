@@ -131,3 +131,36 @@ def test_pixels_are_seen_as_0_to_1(rng):
 
 def test_no_records_give_no_vectors():
     assert NN().stack(1, (6,), 3).predict_proba(np.empty((0, 6))).shape == (1, 0, 3)
+
+
+@pytest.mark.parametrize("activation", [Tanh(), ReLU()])
+@pytest.mark.parametrize(
+    ("of", "shape"), [(lambda a: NN((7, 5), a), (12, 12)), (lambda a: CNN(CONVOLUTIONS, (6,), a), (12, 12))]
+)
+def test_autograd_follows_the_logits_to_the_input(of, shape, activation, rng):
+    stack = first_parameters(of(activation), 2, shape, 4)
+    x = torch.from_numpy(rng.random((2, 3, 144)).astype(np.float32)).requires_grad_()
+    logits = stack.followed().logits(DenseBatch(x))
+    torch.testing.assert_close(logits.detach(), stack.logits(DenseBatch(x.detach())), rtol=1e-4, atol=1e-6)
+    (gradient,) = torch.autograd.grad(logits[..., 1].sum(), x)
+    direction, step = gradient / gradient.norm(), 1e-2
+    with torch.no_grad():
+        up, down = (stack.logits(DenseBatch(x + s * direction))[..., 1].sum() for s in (step, -step))
+    assert gradient.norm().item() == pytest.approx((up - down).item() / (2 * step), rel=0.05)
+
+
+@pytest.mark.parametrize("architecture", [NN((9, 5)), CNN(CONVOLUTIONS, (5,), ReLU())])
+def test_features_are_what_the_last_layer_sees(architecture, rng, monkeypatch):
+    stack = first_parameters(architecture, 2, (12, 12), 3)
+    pixels = rng.integers(0, 256, (8, 12, 12)).astype(np.uint8)
+    monkeypatch.setattr(stack, "records_a_step", 3)
+    features = torch.from_numpy(stack.features(pixels))
+    assert features.shape == (2, 8, 5)
+    weights, biases = stack.layers(stack.parameters)[-1]
+    vectors = torch.softmax(features @ weights + biases, dim=2).numpy()
+    np.testing.assert_allclose(vectors, stack.predict_proba(pixels), rtol=1e-4)
+
+
+def test_softmax_regression_has_no_features():
+    with pytest.raises(ValueError, match="softmax regression has no hidden layer"):
+        NN(()).stack(1, (6,), 3).features(np.zeros((1, 6)))

@@ -81,3 +81,16 @@ def test_a_bar_is_as_high_as_its_number():
     assert [bar.get_height() for bar in axes.patches] == [0.6, 0.7, 0.5, 0.8]
     first, _, second, _ = (bar.get_x() + bar.get_width() / 2 for bar in axes.patches)
     assert first < 0 < second
+
+
+def test_images_in_rows_with_their_origin(rng):
+    rows = {"grey": rng.random((3, 4, 4)), "colour": rng.random((2, 4, 4, 3))}
+    figure = plots.image_rows(rows, ORIGIN, ["a", "b", "c"])
+    assert len(figure.axes) == 6
+    shown = [axes.images[0].get_array() for axes in figure.axes if axes.images]
+    np.testing.assert_array_equal(shown[1], rows["grey"][1])
+    np.testing.assert_array_equal(shown[4], rows["colour"][1])
+    assert figure.axes[0].images[0].get_clim() == (0, 1)
+    assert [axes.get_ylabel() for axes in figure.axes[::3]] == ["grey", "colour"]
+    assert [axes.get_title() for axes in figure.axes[:3]] == ["a", "b", "c"]
+    assert figure.get_supxlabel() == "set · stand-in data · profile sample · seed 7"

@@ -109,3 +109,12 @@ def test_numbers_stand_beside_the_papers_and_a_recorded_run(monkeypatch):
     assert "recorded run: location · real data · profile laptop" in table.foot
     monkeypatch.setattr(claims, "recorded_runs", lambda profile: {})
     assert tables.beside_paper("location", NUMBERS, ORIGIN).frame.columns.tolist() == ["paper", "here"]
+
+
+def test_a_recorded_figure_is_shown_and_a_missing_one_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "shipped", lambda *parts: tmp_path.joinpath(*parts))
+    assert tables.recorded_figure("location", "laptop") is None
+    path = tmp_path / "data" / "results" / "laptop" / "location.png"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert tables.recorded_figure("location", "laptop").data == path.read_bytes()
