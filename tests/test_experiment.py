@@ -6,7 +6,7 @@ import pytest
 from mialib import metrics
 from mialib.attack import ClassAttack
 from mialib.datasets import Dataset, load
-from mialib.experiment import Experiment, query_target, run, sweep
+from mialib.experiment import Experiment, attack_with, query_target, run, sweep
 from mialib.models import NN
 from mialib.splits import SharedOut
 from mialib.training import Epochs, Recipe, Steps
@@ -139,3 +139,22 @@ def test_real_location_leaks_as_the_issue_asks(real_data):
 def test_an_attack_recipe_is_taken(data, result):
     shorter = run(replace(OVERFITTED, attack=replace(OVERFITTED.attack, length=Steps(1))), data)
     assert not np.array_equal(shorter.probability, result.probability)
+
+
+def test_shadows_may_know_other_records_than_the_target(data, result):
+    """With the pool itself as the shadows' records, and its own seeds, the attack is as strong; noise weakens it."""
+    pool = result.split.pool
+    same = Dataset(data.x[pool], data.y[pool], 4, data.provenance)
+    found = attack_with(OVERFITTED, data, same)
+    np.testing.assert_array_equal(found.target.vectors, result.target.vectors)
+    np.testing.assert_array_equal(found.shadow_sets.in_, np.searchsorted(pool, result.shadow_sets.in_))
+    np.testing.assert_allclose(found.shadows.vectors, result.shadows.vectors, atol=1e-4)
+    assert found.auc == pytest.approx(result.auc, abs=0.01)
+    random = replace(same, x=np.random.default_rng(0).permuted(same.x, axis=0))
+    assert attack_with(OVERFITTED, data, random).auc < result.auc
+
+
+def test_shadows_of_another_format_are_refused(data):
+    other = Dataset(data.x[:, :30], data.y, 4, data.provenance)
+    with pytest.raises(ValueError, match=r"the shadows' records are of shape \(30,\) in 4 classes"):
+        attack_with(OVERFITTED, data, other)
