@@ -84,7 +84,7 @@ def with_art(classifier, classes, seed):
     return np.array(found), n_asked
 
 
-def with_mialib(ask, classes, seed, queries=Queries()):
+def with_mialib(ask, classes, seed, queries):
     made = synthesize(ask, classes, FORMAT, SEARCH, queries, seed)
     return made.found, made.n_asked
 
@@ -107,7 +107,7 @@ def measure(run, *arguments):
 def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--size", type=int, default=2500, help="training records of the target")
-    options.add_argument("--searches", type=int, default=2000, help="of mialib; a multiple of 100")
+    options.add_argument("--searches", type=int, default=10000, help="of mialib; a multiple of 100")
     options.add_argument("--one-by-one", type=int, default=200, help="searches of ART; a multiple of 100")
     options.add_argument("--repetitions", type=int, default=3)
     options.add_argument("--json", type=Path)
@@ -128,7 +128,7 @@ def main():
     threads = torch.get_num_threads()
     runs = {"mialib": [], "mialib, one at a time": [], "ART": []}
     for seed in range(options.repetitions):
-        runs["mialib"].append(measure(with_mialib, ask, many, seed))
+        runs["mialib"].append(measure(with_mialib, ask, many, seed, Queries(n_jobs=-1)))
         torch.set_num_threads(1)  # one record gives two threads nothing to do: this is the faster
         runs["mialib, one at a time"].append(measure(with_mialib, ask, few, seed, Queries(1, tolerance=0)))
         runs["ART"].append(measure(with_art, classifier, few, seed))

@@ -11,7 +11,7 @@ import numpy as np
 from mialib.checks import whole
 from mialib.seeding import child
 
-DRAWS = 512
+DRAWS = 1024
 """Random numbers that a search fetches from its stream at once."""
 
 
@@ -61,6 +61,9 @@ class Queries:
         Searches that run together, one record each in a query.
     budget : int, optional
         Records that the target may be asked about in all.
+    n_jobs : int
+        Threads, as for joblib, that ask the target each about its part of the searches; torch gets
+        one thread in each. A watched run, or one on a budget, takes one.
     tolerance : float
         Relative difference up to which answers are not told apart. A model's floats differ in
         their last bits with what else is in the batch, so a decision that hangs on less is made
@@ -74,6 +77,7 @@ class Queries:
 
     width: int = 1024
     budget: int | None = None
+    n_jobs: int = 1
     tolerance: float = 1e-4
 
     def __post_init__(self):
@@ -118,6 +122,22 @@ class Streams:
         return self._draws.ravel()[np.repeat(begin - end + counts, counts) + np.arange(counts.sum())]
 
 
+class Found:
+    """What searches have found so far; the threads of a run write into it, each for its own searches.
+
+    Parameters
+    ----------
+    classes : ndarray of int64, shape (n,)
+    rows : ndarray, shape (n, features)
+    confidence, queries, ended : ndarray, shape (n,)
+        As in `mialib.synthesis.Synthesis`.
+    """
+
+    def __init__(self, classes, rows, confidence, queries, ended):
+        self.classes, self.number = classes, _number_in_class(classes)
+        self.rows, self.confidence, self.queries, self.ended = rows, confidence, queries, ended
+
+
 class Run:
     """Searches under way, their state named as in Algorithm 1 (`best` is x*, `best_confidence` y*_c).
 
@@ -125,10 +145,11 @@ class Run:
     ----------
     ask : callable
         Answers records, shape (n, ...), with prediction vectors, shape (n, C).
-    classes : ndarray of int64, shape (n,)
-        Of every search.
+    found : Found
     todo : ndarray of int
         The searches to run.
+    width : int
+        How many of them together.
     format : Format
     search : Search
     queries : Queries
@@ -136,18 +157,15 @@ class Run:
 
     Attributes
     ----------
-    rows, confidence, n_queries, ended : ndarray, first axis n
-        What was found for each search, and after how many queries.
     n_asked : int
+        Records that the target was asked about.
     """
 
-    def __init__(self, ask, classes, todo, format, search, queries, seed):
-        self.ask, self.classes, self.format, self.search, self.queries = ask, classes, format, search, queries
-        n, d = len(classes), format.n_features
-        self.rows, self.confidence = np.zeros((n, d), format.dtype), np.full(n, np.nan)
-        self.n_queries, self.ended, self.n_asked = np.zeros(n, np.int64), np.zeros(n, bool), 0
-        self._waiting, self._seed, self._number = todo, seed, _number_in_class(classes)
-        n_slots = min(queries.width, len(todo))
+    def __init__(self, ask, found, todo, width, format, search, queries, seed):
+        self.ask, self.found, self.format, self.search, self.queries = ask, found, format, search, queries
+        self.n_asked, self._waiting = 0, todo
+        self._class_seed = {c: child(seed, c) for c in np.unique(found.classes).tolist()}
+        n_slots, d = min(width, len(todo)), format.n_features
         self.streams = Streams(n_slots, max(DRAWS, d))
         self.index = np.full(n_slots, -1)
         self.x, self.best = np.empty((2, n_slots, d), format.dtype)
@@ -163,14 +181,15 @@ class Run:
         if not len(slots):
             return False
         slots, confidence, accepted = self._decide(slots)
-        search = self.index[slots]
+        found, search = self.found, self.index[slots]
         if watch:
             watch(search, self.format.records(self.x[slots]), confidence)
-        self.n_queries[search] += 1
+        found.queries[search] += 1
         self._climb(slots, confidence)
-        self.rows[search[accepted]], self.confidence[search[accepted]] = self.x[slots[accepted]], confidence[accepted]
-        ended = accepted | (self.n_queries[search] >= self.search.iter_max)
-        self.ended[search[ended]] = True
+        found.rows[search[accepted]] = self.x[slots[accepted]]
+        found.confidence[search[accepted]] = confidence[accepted]
+        ended = accepted | (found.queries[search] >= self.search.iter_max)
+        found.ended[search[ended]] = True
         self.index[slots[ended]] = -1
         self._propose(slots[~ended])
         return True
@@ -183,15 +202,15 @@ class Run:
         if not len(slots):
             return
         new, self._waiting = self._waiting[: len(slots)], self._waiting[len(slots) :]
-        classes, numbers = self.classes[new].tolist(), self._number[new].tolist()
-        self.streams.open(slots, [child(child(self._seed, c), i) for c, i in zip(classes, numbers, strict=True)])
+        seeds = [child(self._class_seed[self.found.classes[i]], int(self.found.number[i])) for i in new.tolist()]
+        self.streams.open(slots, seeds)
         d = self.format.n_features
         self.x[slots] = self.format.drawn(self.streams.take(slots, np.full(len(slots), d)).reshape(-1, d))
         self.index[slots], self.best_confidence[slots], self.j[slots], self.k[slots] = new, 0, 0, self.search.k_max
 
     def _ask(self, slots, x):
         """Return the probability of each search's class, and the largest other one where the first exceeds conf_min."""
-        y, c = np.asarray(self.ask(self.format.records(x))), self.classes[self.index[slots]]
+        y, c = np.asarray(self.ask(self.format.records(x))), self.found.classes[self.index[slots]]
         self.n_asked += len(x)
         if y.ndim != 2 or len(y) != len(x) or y.shape[1] <= max(1, c.max()) or not np.isfinite(y).all():
             raise ValueError(
@@ -251,12 +270,13 @@ class Run:
         d, k = self.format.n_features, self.k[slots]
         wanted = np.minimum(k, d - k)
         chosen = np.zeros((len(slots), d), bool)
+        counter = np.min_scalar_type(wanted.max(initial=0))
         open_ = np.flatnonzero(wanted)
         missing = wanted[open_]
         while len(open_):
             u = self.streams.take(slots[open_], missing)
             chosen.ravel()[np.repeat(open_ * d, missing) + (u * d).astype(np.int64)] = True
-            missing = wanted[open_] - np.count_nonzero(chosen[open_], axis=1)
+            missing = wanted[open_] - chosen[open_].view(np.uint8).sum(axis=1, dtype=counter)
             open_, missing = open_[missing > 0], missing[missing > 0]
         chosen[k > d - k] ^= True
         return chosen

@@ -8,11 +8,13 @@ import warnings
 from collections import Counter
 from dataclasses import dataclass, replace
 
+import joblib
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from mialib.datasets import Dataset
-from mialib.search import Queries, Run, Search
+from mialib.search import Found, Queries, Run, Search
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +105,7 @@ def query_function(target):
     return ask
 
 
-def synthesize(target, classes, format, search=Search(), queries=Queries(), seed=0, resume=None, watch=None):
+def synthesize(target, classes, format, search=None, queries=None, seed=0, resume=None, watch=None):
     """Search for records that the target is sure of, for many classes and records at once (Algorithm 1).
 
     The j-th search of a class finds the same record whatever else is searched for.
@@ -115,8 +117,8 @@ def synthesize(target, classes, format, search=Search(), queries=Queries(), seed
     classes : array_like of int
         The class of each search; one that is listed twice is searched twice.
     format : Format
-    search : Search
-    queries : Queries
+    search : Search, optional
+    queries : Queries, optional
     seed : int or SeedSequence
     resume : Synthesis, optional
         An earlier call's for the same classes: searches that ended there are not run again.
@@ -140,41 +142,65 @@ def synthesize(target, classes, format, search=Search(), queries=Queries(), seed
     UserWarning
         If the target fails later. All that was found is returned, with the error in `interruption`.
     """
-    classes = np.asarray(classes, np.int64)
+    classes, search, queries = np.asarray(classes, np.int64), search or Search(), queries or Queries()
     if search.k_max > format.n_features:
         raise ValueError(f"k_max is {search.k_max}, but a record has {format.n_features} features")
     if resume is not None and not np.array_equal(resume.classes, classes):
         raise ValueError("resume is the result of other searches; give the same classes in the same order")
-    earlier = np.zeros(len(classes), bool) if resume is None else resume.ended
-    run = Run(query_function(target), classes, np.flatnonzero(~earlier), format, search, queries, seed)
-    n_earlier = np.count_nonzero(earlier)
-    interruption = None
-    with tqdm(total=len(classes), initial=n_earlier, desc="synthesis", unit="search", disable=None) as bar:
-        try:
-            while run.step(watch):
-                bar.update(n_earlier + np.count_nonzero(run.ended) - bar.n)
-        except Exception as error:
-            if not run.ended.any():
-                raise
-            interruption = error
+    found, n_earlier = _nothing(classes, format) if resume is None else _copy(resume, format)
+    todo = np.flatnonzero(~found.ended)
+    alone = watch is not None or queries.budget is not None
+    n_parts = 1 if alone else min(joblib.effective_n_jobs(queries.n_jobs), max(1, len(todo)))
+    ask, width = query_function(target), -(-queries.width // n_parts)
+    runs = [Run(ask, found, todo[i::n_parts], width, format, search, queries, seed) for i in range(n_parts)]
+    n_before, errors = len(classes) - len(todo), []
+    with tqdm(total=len(classes), initial=n_before, desc="synthesis", unit="search", disable=None) as bar:
+        _finish(runs, errors, watch, lambda: bar.update(np.count_nonzero(found.ended) - bar.n))
+    interruption, n_ended = (errors or [None])[0], np.count_nonzero(found.ended)
     if interruption:
+        if n_ended == n_before:
+            raise interruption
         warnings.warn(
-            f"the target failed ({type(interruption).__name__}: {interruption}) after {n_earlier + run.ended.sum()} of "
-            f"{len(classes)} searches had ended; pass the result as resume to go on",
+            f"the target failed ({type(interruption).__name__}: {interruption}) when {n_ended} of {len(classes)} "
+            "searches had ended; pass the result as resume to go on",
             stacklevel=2,
         )
-    made = Synthesis(
-        format.records(run.rows), classes, run.confidence, run.n_queries, run.ended, run.n_asked, interruption
-    )
-    return made if resume is None else _joined(resume, made)
+    n_asked = n_earlier + sum(run.n_asked for run in runs)
+    x = format.records(found.rows)
+    return Synthesis(x, classes, found.confidence, found.queries, found.ended, n_asked, interruption)
 
 
-def _joined(earlier, later):
-    """Return both: of each search what the earlier call ended with, else what the later found."""
+def _finish(runs, errors, watch, report):
+    """Take runs to their end, a thread each; an error of one stops all, and is kept."""
 
-    def either(name):
-        before, after = getattr(earlier, name), getattr(later, name)
-        return np.where(earlier.ended.reshape(-1, *[1] * (before.ndim - 1)), before, after)
+    def finish(run):
+        try:
+            while not errors and run.step(watch):
+                report()
+        except Exception as error:
+            errors.append(error)
 
-    joined = {name: either(name) for name in ("x", "confidence", "queries", "ended")}
-    return replace(later, n_asked=earlier.n_asked + later.n_asked, **joined)
+    def finish_on_one_thread(run):
+        torch.set_num_threads(1)
+        finish(run)
+
+    if len(runs) == 1:
+        return finish(runs[0])
+    threads = torch.get_num_threads()
+    try:
+        joblib.Parallel(len(runs), prefer="threads")(joblib.delayed(finish_on_one_thread)(run) for run in runs)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _nothing(classes, format):
+    n = len(classes)
+    rows = np.zeros((n, format.n_features), format.dtype)
+    return Found(classes, rows, np.full(n, np.nan), np.zeros(n, np.int64), np.zeros(n, bool)), 0
+
+
+def _copy(earlier, format):
+    """Return what an earlier call found, and what it asked; a search that did not end starts anew."""
+    rows = earlier.x.reshape(-1, format.n_features).copy()
+    queries = np.where(earlier.ended, earlier.queries, 0)
+    return Found(earlier.classes, rows, earlier.confidence.copy(), queries, earlier.ended.copy()), earlier.n_asked

@@ -163,10 +163,10 @@ def test_queries_are_distributed_as_by_the_plain_algorithm(rng):
     ],
     ids=["binary", "integers", "reals", "mixed"],
 )
-@pytest.mark.parametrize("width", [1, 7, 1000])
-def test_width_changes_nothing(format, width):
+@pytest.mark.parametrize("queries", [Queries(1), Queries(7), Queries(1000), Queries(25, n_jobs=3)], ids=str)
+def test_width_and_threads_change_nothing(format, queries):
     wide = synthesize(Linear(), CLASSES, format, SEARCH, seed=4)
-    other = synthesize(Linear(), CLASSES, format, SEARCH, Queries(width), seed=4)
+    other = synthesize(Linear(), CLASSES, format, SEARCH, queries, seed=4)
     np.testing.assert_array_equal(other.x, wide.x)
     np.testing.assert_array_equal(other.queries, wide.queries)
     np.testing.assert_array_equal(other.confidence, wide.confidence)
@@ -208,8 +208,8 @@ def test_width_changes_nothing_on_a_neural_network(data, format):
     x = format.drawn(np.random.default_rng(0).random((64, 40)))
     assert not np.array_equal(target(x), np.concatenate([target(x[i : i + 1]) for i in range(64)]))
     wide = synthesize(target, CLASSES, format, SEARCH)
-    for width in (1, 13):
-        made = synthesize(target, CLASSES, format, SEARCH, Queries(width))
+    for queries in (Queries(1), Queries(13), Queries(40, n_jobs=2)):
+        made = synthesize(target, CLASSES, format, SEARCH, queries)
         np.testing.assert_array_equal(made.x, wide.x)
         np.testing.assert_array_equal(made.queries, wide.queries)
         np.testing.assert_allclose(made.confidence, wide.confidence, rtol=1e-5)
@@ -261,6 +261,13 @@ def test_an_endpoint_that_breaks_loses_no_finished_record(n):
     assert rest.n_asked == target.n_asked
     assert rest.interruption is None
     assert not made.ended.all()
+
+
+def test_an_endpoint_that_breaks_stops_all_threads():
+    with pytest.warns(UserWarning, match="the target failed"):
+        made = synthesize(Breaking(40), np.tile(CLASSES, 5), FORMAT, SEARCH, Queries(100, n_jobs=2))
+    assert isinstance(made.interruption, TimeoutError)
+    assert 0 < np.count_nonzero(made.ended) < 300
 
 
 def test_an_endpoint_that_never_works_is_an_error():
