@@ -156,3 +156,85 @@ def _finish(figure, axes, origin):
     figure.supxlabel(getattr(origin, "badge", origin), fontsize=7, color="0.4", x=0.99, ha="right")
     plt.close(figure)
     return figure
+
+
+def curve(lines, origin, xlabel, ylabel, level=None):
+    """Draw numbers against what was varied, with their intervals where they have one.
+
+    Parameters
+    ----------
+    lines : dict of str to dict of float to float or Estimate
+        Line to its numbers by the value on the horizontal axis.
+    origin : Origin
+    xlabel, ylabel : str
+    level : float, optional
+        Draw a thin line at this height, such as `mialib.metrics.BASELINE`.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, axes = _axes()
+    for style, (name, line) in zip(STYLES, lines.items(), strict=False):
+        x, numbers = list(line), list(line.values())
+        axes.plot(x, [getattr(number, "value", number) for number in numbers], label=name, **style)
+        low, high = ([getattr(number, end, number) for number in numbers] for end in ("low", "high"))
+        axes.fill_between(x, low, high, color=style["color"], alpha=0.15, linewidth=0)
+    if level is not None:
+        axes.axhline(level, color="0.6", linewidth=1, zorder=0)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    return _finish(figure, axes, origin)
+
+
+def climbs(paths, origin, conf_min):
+    """Draw how searches climb: the target's confidence at each query (Algorithm 1).
+
+    Parameters
+    ----------
+    paths : dict of str to ndarray of float
+        Line to the confidence of each proposal, in the order of the queries.
+    origin : Origin
+    conf_min : float
+        What a record must exceed.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, axes = _axes()
+    for style, (name, path) in zip(STYLES, paths.items(), strict=False):
+        query, line = np.arange(1, len(path) + 1), {key: style[key] for key in ("color", "linestyle")}
+        axes.plot(query, path, ".", color=style["color"], markersize=2, alpha=0.5)
+        axes.step(query, np.maximum.accumulate(path), where="post", label=name, **line)
+        axes.plot(query[-1:], path[-1:], color=style["color"], marker=style["marker"])
+    axes.axhline(conf_min, color="0.6", linewidth=1, zorder=0)
+    axes.annotate("conf_min", (1, conf_min), color="0.4", va="bottom", fontsize=8)
+    axes.set(yscale="log", xlabel="queries", ylabel="probability of the class searched for")
+    return _finish(figure, axes, origin)
+
+
+def pictures(rows, origin):
+    """Draw rows of grey images with a name each.
+
+    Parameters
+    ----------
+    rows : dict of str to ndarray of float, shape (n, height, width)
+        Each with as many images; values from 0 to 1.
+    origin : Origin
+
+    Returns
+    -------
+    Figure
+    """
+    n = max(len(images) for images in rows.values())
+    figure, axes = plt.subplots(
+        len(rows), n, figsize=(0.75 * n, 0.85 * len(rows) + 0.3), layout="constrained", squeeze=False
+    )
+    for line, (name, images) in zip(axes, rows.items(), strict=True):
+        for one, image in zip(line, images, strict=True):
+            one.imshow(image, cmap="gray_r", vmin=0, vmax=1)
+            one.set(xticks=[], yticks=[])
+        line[0].set_ylabel(name, fontsize=8)
+    figure.supxlabel(origin.badge, fontsize=7, color="0.4", x=0.99, ha="right")
+    plt.close(figure)
+    return figure
