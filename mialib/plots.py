@@ -208,7 +208,8 @@ def climbs(paths, origin, conf_min):
         axes.step(query, np.maximum.accumulate(path), where="post", label=name, **line)
         axes.plot(query[-1:], path[-1:], color=style["color"], marker=style["marker"])
     axes.axhline(conf_min, color="0.6", linewidth=1, zorder=0)
-    axes.annotate("conf_min", (1, conf_min), color="0.4", va="bottom", fontsize=8)
+    place = {"xy": (1, conf_min), "xycoords": ("axes fraction", "data")}
+    axes.annotate("conf_min", **place, color="0.4", ha="right", va="bottom", fontsize=8)
     axes.set(yscale="log", xlabel="queries", ylabel="probability of the class searched for")
     return _finish(figure, axes, origin)
 
@@ -227,9 +228,8 @@ def pictures(rows, origin):
     Figure
     """
     n = max(len(images) for images in rows.values())
-    figure, axes = plt.subplots(
-        len(rows), n, figsize=(0.75 * n, 0.85 * len(rows) + 0.3), layout="constrained", squeeze=False
-    )
+    size = (0.75 * n, 0.85 * len(rows) + 0.3)
+    figure, axes = plt.subplots(len(rows), n, figsize=size, layout="constrained", squeeze=False)
     for line, (name, images) in zip(axes, rows.items(), strict=True):
         for one, image in zip(line, images, strict=True):
             one.imshow(image, cmap="gray_r", vmin=0, vmax=1)
