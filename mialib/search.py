@@ -60,14 +60,15 @@ class Queries:
     width : int
         Searches that run together, one record each in a query.
     budget : int, optional
-        Records that the target may be asked about in all.
+        Records that the target may be asked about in all, in one call.
     n_jobs : int
         Threads, as for joblib, that ask the target each about its part of the searches; torch gets
         one thread in each. A watched run, or one on a budget, takes one.
     tolerance : float
         Relative difference up to which answers are not told apart. A model's floats differ in
         their last bits with what else is in the batch, so a decision that hangs on less is made
-        on answers to queries of one record. 0 for an endpoint that always answers a record the same.
+        on answers to queries of one record. 0 for an endpoint that always answers a record the same,
+        above all one that rounds, where equal answers are common.
 
     Raises
     ------

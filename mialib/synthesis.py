@@ -113,7 +113,8 @@ def synthesize(target, classes, format, search=None, queries=None, seed=0, resum
     Parameters
     ----------
     target : callable or object with ``predict_proba``
-        Answers records, shape (n, ...), with prediction vectors, shape (n, C).
+        Answers records, shape (n, ...), with prediction vectors, shape (n, C). An endpoint must
+        raise an error when its time is out: a query that never returns is not cut short.
     classes : array_like of int
         The class of each search; one that is listed twice is searched twice.
     format : Format

@@ -1,5 +1,9 @@
+import json
+import threading
+import urllib.request
 import warnings
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -268,6 +272,50 @@ def test_an_endpoint_that_breaks_stops_all_threads():
         made = synthesize(Breaking(40), np.tile(CLASSES, 5), FORMAT, SEARCH, Queries(100, n_jobs=2))
     assert isinstance(made.interruption, TimeoutError)
     assert 0 < np.count_nonzero(made.ended) < 300
+
+
+class Handler(BaseHTTPRequestHandler):
+    """A prediction service that hangs from its 12th query on, until it is mended."""
+
+    def do_POST(self):
+        self.server.n_queries += 1
+        if self.server.hangs and self.server.n_queries >= 12:
+            self.server.mended.wait()
+            return
+        records = np.array(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        body = json.dumps(Linear().predict_proba(records).tolist()).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_remote_endpoint_that_times_out_in_the_middle():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.n_queries, server.hangs, server.mended = 0, True, threading.Event()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def remote(x):
+        body = json.dumps(x.tolist()).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{server.server_port}", body)
+        with urllib.request.urlopen(request, timeout=1.5) as answer:
+            return np.array(json.load(answer))
+
+    whole = synthesize(Linear(), CLASSES, FORMAT, SEARCH)
+    with server:
+        with pytest.warns(UserWarning, match=r"the target failed \(TimeoutError"):
+            made = synthesize(remote, CLASSES, FORMAT, SEARCH)
+        np.testing.assert_array_equal(made.x[made.ended], whole.x[made.ended])
+        assert 0 < np.count_nonzero(made.ended) < 60
+        server.hangs = False
+        server.mended.set()
+        made = synthesize(remote, CLASSES, FORMAT, SEARCH, resume=made)
+        server.shutdown()
+    np.testing.assert_array_equal(made.x, whole.x)
+    np.testing.assert_array_equal(made.queries, whole.queries)
 
 
 def test_an_endpoint_that_never_works_is_an_error():
