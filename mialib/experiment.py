@@ -218,6 +218,65 @@ def sweep(experiments, data, cache=None, n_jobs=-1):
     return pd.DataFrame(rows)
 
 
+def attack_with(experiment, data, shadow_data, cache=None, n_jobs=-1):
+    """Attack a target through shadow models that know other records than its own: synthetic or noisy ones (§V-C).
+
+    Parameters
+    ----------
+    experiment : Experiment
+    data : Dataset
+        Of the target, which is that of ``run(experiment, data)``.
+    shadow_data : Dataset
+        From all of which the shadows' sets are drawn.
+    cache : ModelCache, optional
+    n_jobs : int
+
+    Returns
+    -------
+    Result
+        Its `shadow_sets` are rows of `shadow_data`.
+
+    Raises
+    ------
+    ValueError
+        If `shadow_data` has other classes or features, or fewer than ``2 * size`` records.
+    """
+    if (shadow_data.n_classes, shadow_data.x.shape[1:]) != (data.n_classes, data.x.shape[1:]):
+        raise ValueError(
+            f"the shadows' records are of shape {shadow_data.x.shape[1:]} in {shadow_data.n_classes} classes, "
+            f"the target's {data.x.shape[1:]} in {data.n_classes}; both must agree"
+        )
+    split_seed, sets_seed, _, shadow_seed, attack_seed = children(experiment.seed, 5)
+    parts, n = split(len(data), experiment.size, split_seed, data.groups), experiment.n_shadow
+    pool, groups = np.arange(len(shadow_data)), shadow_data.groups
+    sets = shadow_sets(pool, n, experiment.size, sets_seed, experiment.out, groups)
+    stack = train_models(experiment.recipe, shadow_data, sets.in_, children(shadow_seed, n), cache, n_jobs)
+    target, shadows = query_target(experiment, data, cache), query(stack, shadow_data, sets.in_, sets.out)
+    attack = ClassAttack(experiment.attack, attack_seed).fit(shadows, n_jobs)
+    probability = attack.predict_proba(target.labels, target.vectors)
+    return Result(experiment, data, parts, sets, target, shadows, probability)
+
+
+def train_target(experiment, data, cache=None):
+    """Train the target of an experiment alone.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    data : Dataset
+    cache : ModelCache, optional
+
+    Returns
+    -------
+    parts : Split
+    stack : Stack
+        Of one model, the target of ``run(experiment, data)``.
+    """
+    split_seed, _, target_seed = children(experiment.seed, 3)
+    parts = split(len(data), experiment.size, split_seed, data.groups)
+    return parts, train_models(experiment.recipe, data, parts.target_in[None], [target_seed], cache)
+
+
 def query_target(experiment, data, cache=None):
     """Train the target of an experiment alone, and ask it about its members and non-members.
 
@@ -232,9 +291,7 @@ def query_target(experiment, data, cache=None):
     Answers
         The same as ``run(experiment, data).target``.
     """
-    split_seed, _, target_seed = children(experiment.seed, 3)
-    parts = split(len(data), experiment.size, split_seed, data.groups)
-    stack = train_models(experiment.recipe, data, parts.target_in[None], [target_seed], cache)
+    parts, stack = train_target(experiment, data, cache)
     return query(stack, data, parts.target_in[None], parts.target_out[None])
 
 

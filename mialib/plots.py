@@ -284,3 +284,59 @@ def image_rows(rows, origin, columns=None):
     for place, heading in zip(axes[0], columns or (), strict=False):
         place.set_title(heading, fontsize=8)
     return _signed(figure, origin)
+
+
+def curve(lines, origin, xlabel, ylabel, level=None):
+    """Draw numbers against what was varied, with their intervals where they have one.
+
+    Parameters
+    ----------
+    lines : dict of str to dict of float to float or Estimate
+        Line to its numbers by the value on the horizontal axis.
+    origin : Origin
+    xlabel, ylabel : str
+    level : float, optional
+        Draw a thin line at this height, such as `mialib.metrics.BASELINE`.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, axes = _axes()
+    for style, (name, line) in zip(STYLES, lines.items(), strict=False):
+        x, numbers = list(line), list(line.values())
+        axes.plot(x, [getattr(number, "value", number) for number in numbers], label=name, **style)
+        low, high = ([getattr(number, end, number) for number in numbers] for end in ("low", "high"))
+        axes.fill_between(x, low, high, color=style["color"], alpha=0.15, linewidth=0)
+    if level is not None:
+        axes.axhline(level, color="0.6", linewidth=1, zorder=0)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    return _finish(figure, axes, origin)
+
+
+def climbs(paths, origin, conf_min):
+    """Draw how searches climb: the target's confidence at each query (Algorithm 1).
+
+    Parameters
+    ----------
+    paths : dict of str to ndarray of float
+        Line to the confidence of each proposal, in the order of the queries.
+    origin : Origin
+    conf_min : float
+        What a record must exceed.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, axes = _axes()
+    for style, (name, path) in zip(STYLES, paths.items(), strict=False):
+        query, line = np.arange(1, len(path) + 1), {key: style[key] for key in ("color", "linestyle")}
+        axes.plot(query, path, ".", color=style["color"], markersize=2, alpha=0.5)
+        axes.step(query, np.maximum.accumulate(path), where="post", label=name, **line)
+        axes.plot(query[-1:], path[-1:], color=style["color"], marker=style["marker"])
+    axes.axhline(conf_min, color="0.6", linewidth=1, zorder=0)
+    place = {"xy": (1, conf_min), "xycoords": ("axes fraction", "data")}
+    axes.annotate("conf_min", **place, color="0.4", ha="right", va="bottom", fontsize=8)
+    axes.set(yscale="log", xlabel="queries", ylabel="probability of the class searched for")
+    return _finish(figure, axes, origin)

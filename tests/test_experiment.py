@@ -6,7 +6,7 @@ import pytest
 from mialib import metrics
 from mialib.attack import ClassAttack, query
 from mialib.datasets import Dataset, load
-from mialib.experiment import Experiment, models, query_target, run, sweep
+from mialib.experiment import Experiment, attack_with, models, query_target, run, sweep
 from mialib.models import NN
 from mialib.splits import SharedOut
 from mialib.training import Epochs, Recipe, Steps
@@ -148,3 +148,22 @@ def test_models_of_a_result_are_those_that_answered(data, result):
     np.testing.assert_array_equal(target.vectors, result.target.vectors)
     shadows = query(stack.models(slice(1, None)), data, result.shadow_sets.in_, result.shadow_sets.out)
     np.testing.assert_array_equal(shadows.vectors, result.shadows.vectors)
+
+
+def test_shadows_may_know_other_records_than_the_target(data, result):
+    """With the pool itself as the shadows' records, and its own seeds, the attack is as strong; noise weakens it."""
+    pool = result.split.pool
+    same = Dataset(data.x[pool], data.y[pool], 4, data.provenance)
+    found = attack_with(OVERFITTED, data, same)
+    np.testing.assert_array_equal(found.target.vectors, result.target.vectors)
+    np.testing.assert_array_equal(found.shadow_sets.in_, np.searchsorted(pool, result.shadow_sets.in_))
+    np.testing.assert_allclose(found.shadows.vectors, result.shadows.vectors, atol=1e-4)
+    assert found.auc == pytest.approx(result.auc, abs=0.01)
+    random = replace(same, x=np.random.default_rng(0).permuted(same.x, axis=0))
+    assert attack_with(OVERFITTED, data, random).auc < result.auc
+
+
+def test_shadows_of_another_format_are_refused(data):
+    other = Dataset(data.x[:, :30], data.y, 4, data.provenance)
+    with pytest.raises(ValueError, match=r"the shadows' records are of shape \(30,\) in 4 classes"):
+        attack_with(OVERFITTED, data, other)

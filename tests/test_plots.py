@@ -94,3 +94,24 @@ def test_images_in_rows_with_their_origin(rng):
     assert [axes.get_ylabel() for axes in figure.axes[::3]] == ["grey", "colour"]
     assert [axes.get_title() for axes in figure.axes[:3]] == ["a", "b", "c"]
     assert figure.get_supxlabel() == "set · stand-in data · profile sample · seed 7"
+
+
+def test_a_curve_shows_numbers_with_their_intervals():
+    line = {0: metrics.Estimate(0.7, 0.6, 0.8), 10: metrics.Estimate(0.6, 0.5, 0.75)}
+    figure = plots.curve({"a": line, "b": {0: 0.5, 10: 0.4}}, ORIGIN, "noise, %", "precision", 0.5)
+    (axes,) = figure.axes
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), [0.7, 0.6])
+    np.testing.assert_array_equal(axes.lines[1].get_ydata(), [0.5, 0.4])
+    assert axes.collections[0].get_datalim(axes.transData).bounds == pytest.approx((0, 0.5, 10, 0.3))
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("noise, %", "precision")
+    assert figure.get_supxlabel() == ORIGIN.badge
+
+
+def test_a_climb_shows_the_best_so_far():
+    figure = plots.climbs({"class 3": np.array([0.1, 0.05, 0.3, 0.2, 0.4])}, ORIGIN, 0.2)
+    (axes,) = figure.axes
+    _, best, kept = axes.lines[:3]
+    np.testing.assert_array_equal(best.get_ydata(), [0.1, 0.1, 0.3, 0.3, 0.4])
+    assert kept.get_xydata().tolist() == [[5, 0.4]]
+    assert axes.get_yscale() == "log"
+    assert figure.get_supxlabel() == ORIGIN.badge
