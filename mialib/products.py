@@ -33,7 +33,7 @@ def aligned_empty(like, *shape):
 
 def aligned(values):
     """Return values of shape (M, ...), moved to where `aligned_empty` would put them if need be."""
-    if values[0].numel() % WHOLE == 0:
+    if torch.is_grad_enabled() or values[0].numel() % WHOLE == 0:
         return values
     return aligned_empty(values, *values.shape).copy_(values)
 
@@ -44,13 +44,14 @@ def filled_up(values):
 
 
 def onednn_takes(a, b):
-    """Return whether oneDNN computes ``a @ b`` faster than torch's own batched product.
+    """Return whether oneDNN computes ``a @ b`` faster than torch's own batched product; autograd cannot follow it.
 
     On a CPU with AVX-512 that is not Intel's it takes half the time, since MKL, which torch's own
     products call, does not use those instructions there.
     """
     return (
         a.device.type == "cpu"
+        and not torch.is_grad_enabled()
         and a.shape[1] * a.shape[2] * b.shape[2] >= LARGE
         and torch.backends.mkldnn.is_available()
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
@@ -72,8 +73,9 @@ class Float32:
         """Return ``x @ weights + biases``, shape (M, n, units)."""
         if onednn_takes(x, weights):
             return aligned(torch.stack([onednn(*of_model) for of_model in zip(x, weights, biases[:, 0], strict=True)]))
-        out = aligned_empty(x, len(x), x.shape[1], weights.shape[2])
-        return torch.baddbmm(biases, x, weights, out=out)
+        if torch.is_grad_enabled():
+            return torch.baddbmm(biases, x, weights)
+        return torch.baddbmm(biases, x, weights, out=aligned_empty(x, len(x), x.shape[1], weights.shape[2]))
 
     def multiply(self, a, b):
         """Return ``a @ b``."""

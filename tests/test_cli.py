@@ -9,8 +9,8 @@ from mialib.claims import read_claims
 def test_data_lists_and_loads(capsys):
     assert cli.main(["data"]) == 0
     assert "location   real, stand-in" in capsys.readouterr().out
-    assert cli.main(["data", "mnist"]) == 0
-    assert "5000 x 28 x 28, 10 classes" in capsys.readouterr().out
+    assert cli.main(["data", "mnist", "--source", "sample"]) == 0
+    assert "5000 x 32 x 32, 10 classes" in capsys.readouterr().out
 
 
 def test_bad_input_is_one_sentence(capsys):

@@ -8,6 +8,7 @@ import struct
 import tarfile
 import zipfile
 from dataclasses import dataclass, replace
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
@@ -106,6 +107,7 @@ class Official:
     pinned: bool = True
 
 
+@cache
 def cifar(n_classes):
     """Bytes of an archive in the official format, one image a file; what torchvision must know of it beside."""
     folder, labels, *parts = {

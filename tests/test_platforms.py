@@ -169,4 +169,4 @@ def test_a_black_box_shows_its_answers_and_nothing_else(data, name):
     assert repr(box) == f"BlackBox(name='{box.name}')"
     models = box.train(data, np.arange(100)[None], children(1, 1))
     assert [part for part in dir(models) if not part.startswith("_")] == ["models", "predict_proba"]
-    assert np.mean(models.predict_proba(data.x[:100])[0].argmax(axis=1) == data.y[:100]) > 0.9
+    assert np.mean(models.predict_proba(data.x[:100])[0].argmax(axis=1) == data.y[:100]) > 0.8
