@@ -23,7 +23,7 @@ from sklearn.neural_network import MLPClassifier
 from torch.utils.data import DataLoader, TensorDataset
 
 from mialib import batches, products, training
-from mialib.attack import ClassAttack, query
+from mialib.attack import ATTACK_RECIPE, ClassAttack, query
 from mialib.convolution import CNN
 from mialib.datasets import load
 from mialib.experiment import Experiment, run, train_models
