@@ -233,7 +233,7 @@ def paper_run():
     runs = {
         "Purchase, 20 shadows of 10,000, 200 epochs": "load('purchase', 'sample'), Experiment(10_000, 20)",
         "CIFAR-10 stand-in, target of 15,000 and a shadow, one epoch": (
-            "load('cifar10', 'stand-in'), Experiment(15_000, 1, Recipe(CNN(), Epochs(1)))"
+            "load('cifar10', 'stand-in', n_records=60_000), Experiment(15_000, 1, Recipe(CNN(), Epochs(1)))"
         ),
     }
     found = {}
