@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -114,4 +116,15 @@ def test_a_climb_shows_the_best_so_far():
     np.testing.assert_array_equal(best.get_ydata(), [0.1, 0.1, 0.3, 0.3, 0.4])
     assert kept.get_xydata().tolist() == [[5, 0.4]]
     assert axes.get_yscale() == "log"
+    assert figure.get_supxlabel() == ORIGIN.badge
+
+
+def test_a_point_stands_at_its_targets_gap_and_precision():
+    results = [
+        SimpleNamespace(target=SimpleNamespace(train_accuracy=1, test_accuracy=t), precision=1 - t) for t in (0.4, 0.1)
+    ]
+    figure = plots.gap_and_precision({"longer": results}, ORIGIN)
+    line, last = figure.axes[0].lines[:2]
+    np.testing.assert_allclose(line.get_xydata(), [[0.6, 0.6], [0.9, 0.9]])
+    np.testing.assert_allclose(last.get_xydata(), [[0.9, 0.9]])
     assert figure.get_supxlabel() == ORIGIN.badge
