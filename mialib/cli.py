@@ -42,11 +42,15 @@ def _parameter(text):
     return name, yaml.safe_load(value)
 
 
-def build(arguments):
+def whole_book(arguments):
     """Run all chapters and build the book."""
-    from mialib import book
+    from mialib.building import build
 
-    print(book.build(Path("_build", arguments.profile), arguments.profile))
+    page, failures = build(Path("_build", arguments.profile), arguments.profile, arguments.jobs, arguments.cluster)
+    print(page)
+    if failures:
+        failed = "; ".join(f"{name}: {message}" for name, message in failures.items())
+        raise RuntimeError(f"{len(failures)} chapters did not run to their end: {failed}")
 
 
 def refresh(arguments):
@@ -100,8 +104,10 @@ def parser():
     added.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
     added.add_argument("--profile", default="sample")
     added.add_argument("-o", "--output", type=Path, help="by default CHAPTER.out.ipynb")
-    added = command("book", build)
+    added = command("book", whole_book)
     added.add_argument("--profile", default="sample")
+    added.add_argument("--jobs", type=int, metavar="N", help="chapters at the same time; by default one for two cores")
+    added.add_argument("--cluster", metavar="ADDRESS", help="of a Dask scheduler, to train the models there")
     added = command("refresh", refresh)
     added.add_argument("chapter", nargs="*", help="by default all")
     added = command("record", record)
