@@ -1,5 +1,6 @@
 """The chapters: which there are, how one is run through papermill, refreshed, recorded, and made a page."""
 
+import ast
 import base64
 import json
 import os
@@ -63,6 +64,19 @@ def profile_parameters(name, profile):
         raise ChapterError(f"profile {profile!r} has no parameters for {name}: {path} does not exist")
     parameters = yaml.safe_load(path.read_text(encoding="utf-8"))
     return parameters if name == SCOREBOARD else {"profile": profile, **parameters}
+
+
+def all_parameters(name, profile):
+    """Return a chapter's parameters in a profile, a dict, with the chapter's defaults for those that the profile leaves.
+
+    Raises
+    ------
+    ChapterError
+        If the profile has no file for this chapter.
+    """
+    given = profile_parameters(name, profile)
+    defaults = papermill.inspect_notebook(str(chapter(name)))
+    return {key: ast.literal_eval(of["default"]) for key, of in defaults.items()} | given
 
 
 def execute(source, output, parameters=None):
@@ -145,7 +159,7 @@ def record(name, profile):
     Returns
     -------
     Path
-        Of the JSON file: origin, numbers, parameters, what it took, and the machine.
+        Of the JSON file: origin, numbers, parameters, what it took, and on which machine.
 
     Raises
     ------

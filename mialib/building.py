@@ -79,7 +79,7 @@ def run_side_by_side(pages, parameters, environment, n_jobs):
     """
     waiting, running, failures = list(parameters), {}, {}
     free = psutil.virtual_memory().available
-    needs = {name: costs.memory(name, of) for name, of in parameters.items()}
+    needs = {name: _memory(name, of) for name, of in parameters.items()}
     with ThreadPoolExecutor(n_jobs) as pool, tqdm(total=len(waiting), desc="chapters", unit="chapter") as bar:
         while waiting or running:
             for name in list(waiting):
@@ -100,6 +100,54 @@ def run_side_by_side(pages, parameters, environment, n_jobs):
                 bar.update()
                 bar.set_postfix_str(f"{name} done")
     return failures
+
+
+def cost_table(profile):
+    """Return what every chapter of a profile would take on this machine, a line each, as text.
+
+    Parameters
+    ----------
+    profile : str
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ChapterError
+        If the profile lacks a chapter.
+    """
+    rate, cores = costs.multiplications_a_second(), os.cpu_count()
+    lines = [f"{'chapter':24}{'models':>8}{'core-hours':>12}{'hours':>9}{'memory':>11}{'disk':>10}"]
+    total_models, total_core_hours, total_hours, most, total_disk = 0, 0.0, 0.0, 0, 0
+    for path in book.chapters():
+        of = costs.estimate(path.stem, book.all_parameters(path.stem, profile), rate)
+        if of is None:
+            lines.append(
+                f"{path.stem:24}"
+                + ("  trains nothing" if path.stem == SCOREBOARD else "  not known: no run was recorded")
+            )
+            continue
+        lines.append(_cost_line(path.stem, of.models, of.core_hours, of.hours, of.memory, of.disk))
+        total_models, total_core_hours = total_models + of.models, total_core_hours + of.core_hours
+        total_hours, most, total_disk = total_hours + of.hours, max(most, of.memory), total_disk + of.disk
+    lines.append(_cost_line("all, one after the other", total_models, total_core_hours, total_hours, most, total_disk))
+    lines.append(
+        f"measured here: {rate / 1e9:.0f} billion multiplications a second on {cores} cores; "
+        "models that are in the cache cost nothing"
+    )
+    return "\n".join(lines)
+
+
+def _cost_line(name, models, core_hours, hours, memory, disk):
+    return f"{name:24}{models:8,}{core_hours:12.2f}{hours:9.2f}{memory / 2**20:7,.0f} MiB{disk / 2**20:6,.0f} MiB"
+
+
+def _memory(name, given):
+    """Return the bytes of memory that a chapter is expected to need; a generous guess where no run was recorded."""
+    expected = costs.estimate(name, book.all_parameters(name, "sample") | given)
+    return expected.memory if expected else 4 * 2**30
 
 
 def _say_so(path, message):

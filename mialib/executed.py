@@ -8,12 +8,14 @@ is in the cache under that key is the chapter's run; one that was killed left no
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
+import psutil
 
 from mialib.cache import code_sha256
 from mialib.claims import run_in_notebook
@@ -84,7 +86,8 @@ def executed(chapter, parameters, environment=None):
         return found
     folder = _folder(chapter, parameters)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, suffix=".part") as partial:
+    _sweep(folder.parent)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{os.getpid()}-", suffix=".part") as partial:
         notebook = Path(partial, "run", Path(chapter).name)
         took = measured(chapter, notebook, parameters, environment)
         (notebook.parent / "took.json").write_text(json.dumps(took), encoding="utf-8")
@@ -94,6 +97,13 @@ def executed(chapter, parameters, environment=None):
             if not folder.exists():  # another process was faster
                 raise
     return kept(chapter, parameters)
+
+
+def _sweep(folder):
+    """Remove what processes that were killed left half-done."""
+    for partial in folder.glob("*.part"):
+        if not psutil.pid_exists(int(partial.name.split("-")[0])):
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _folder(chapter, parameters):

@@ -68,7 +68,8 @@ def measured(source, output, parameters, environment=None):
     Returns
     -------
     dict
-        ``seconds``, ``CPU seconds``, ``peak memory in MiB``, and ``models``, trained or from the cache.
+        ``seconds``, ``CPU seconds``, ``peak memory in MiB`` and ``models``, trained or from the cache;
+        ``multiplications a second`` that the machine made just before, and its ``cores``.
 
     Raises
     ------
@@ -97,7 +98,9 @@ def main(source, output):
 
     from mialib.book import ChapterError, execute
     from mialib.cache import USED
+    from mialib.costs import multiplications_a_second
 
+    rate = round(multiplications_a_second())
     meter, started = Meter(), time.monotonic()
     threading.Thread(target=meter.watch, daemon=True).start()
     with tempfile.NamedTemporaryFile("r", encoding="utf-8") as used:
@@ -113,6 +116,8 @@ def main(source, output):
             "CPU seconds": round(meter.cpu_seconds, 1),
             "peak memory in MiB": meter.peak // 2**20,
             "models": len(set(used.read().split())),
+            "multiplications a second": rate,
+            "cores": os.cpu_count(),
         }
     print(json.dumps(took))
     return 0
