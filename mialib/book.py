@@ -5,9 +5,11 @@ import base64
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import nbformat
@@ -16,11 +18,16 @@ import yaml
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
+from mialib import claims
 from mialib.executed import executed
 from mialib.paths import shipped
 
 SCOREBOARD = "scoreboard"
 """The chapter that reads what the others measured, and measures nothing itself."""
+
+
+SCORE = re.compile("(<!-- score -->).*(<!-- /score -->)", re.DOTALL)
+"""Where the README holds the score."""
 
 
 class ChapterError(RuntimeError):
@@ -67,7 +74,7 @@ def profile_parameters(name, profile):
 
 
 def all_parameters(name, profile):
-    """Return a chapter's parameters in a profile, a dict, with the chapter's defaults for those that the profile leaves.
+    """Return all of a chapter's parameters in a profile, a dict, the chapter's defaults where the profile has none.
 
     Raises
     ------
@@ -128,13 +135,28 @@ def strip(path):
 def refresh(names):
     """Run chapters at their defaults and write their outputs into ``book/``, to be committed.
 
-    The figure of the cell tagged ``cover`` becomes ``book/cover.png``.
+    The figure of the cell tagged ``cover`` becomes ``book/cover.png``; the seconds that each
+    chapter took go into ``book/times.json``.
     """
+    kept = shipped("book", "times.json")
+    times = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
     for name in tqdm(names, "refreshing", unit="chapter"):
-        path = chapter(name)
+        path, started = chapter(name), time.monotonic()
         execute(path, path)
+        times[name] = round(time.monotonic() - started)
+        write(kept, json.dumps(times, indent=1) + "\n")
         for image in _figures(path, "cover"):
             (path.parent / "cover.png").write_bytes(image)
+    write_score()
+
+
+def write_score():
+    """Write the score of the recorded runs where readers look: ``book/score.md`` and the README."""
+    line = claims.score_line()
+    write(shipped("book", "score.md"), f"{line}\n")
+    readme = shipped("README.md")
+    if readme.exists():
+        write(readme, SCORE.sub(lambda found: f"{found[1]}\n{line}\n{found[2]}", readme.read_text(encoding="utf-8")))
 
 
 def _figures(path, tag):
@@ -181,6 +203,7 @@ def record(name, profile):
     write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     for figure in _figures(found.notebook, "recorded"):
         path.with_suffix(".png").write_bytes(figure)
+    write_score()
     return path
 
 

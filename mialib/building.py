@@ -3,9 +3,11 @@
 import os
 import shutil
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import fields
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import psutil
 from tqdm import tqdm
 
@@ -103,7 +105,7 @@ def run_side_by_side(pages, parameters, environment, n_jobs):
 
 
 def cost_table(profile):
-    """Return what every chapter of a profile would take on this machine, a line each, as text.
+    """Return what every chapter of a profile would take on this machine.
 
     Parameters
     ----------
@@ -112,36 +114,35 @@ def cost_table(profile):
     Returns
     -------
     str
+        A line a chapter, and one for all; chapters of which no run was recorded say so.
 
     Raises
     ------
     ChapterError
         If the profile lacks a chapter.
     """
-    rate, cores = costs.multiplications_a_second(), os.cpu_count()
-    lines = [f"{'chapter':24}{'models':>8}{'core-hours':>12}{'hours':>9}{'memory':>11}{'disk':>10}"]
-    total_models, total_core_hours, total_hours, most, total_disk = 0, 0.0, 0.0, 0, 0
+    rate, rows = costs.multiplications_a_second(), {}
     for path in book.chapters():
-        of = costs.estimate(path.stem, book.all_parameters(path.stem, profile), rate)
-        if of is None:
-            lines.append(
-                f"{path.stem:24}"
-                + ("  trains nothing" if path.stem == SCOREBOARD else "  not known: no run was recorded")
-            )
-            continue
-        lines.append(_cost_line(path.stem, of.models, of.core_hours, of.hours, of.memory, of.disk))
-        total_models, total_core_hours = total_models + of.models, total_core_hours + of.core_hours
-        total_hours, most, total_disk = total_hours + of.hours, max(most, of.memory), total_disk + of.disk
-    lines.append(_cost_line("all, one after the other", total_models, total_core_hours, total_hours, most, total_disk))
-    lines.append(
-        f"measured here: {rate / 1e9:.0f} billion multiplications a second on {cores} cores; "
-        "models that are in the cache cost nothing"
+        if path.stem != SCOREBOARD:
+            of = costs.estimate(path.stem, book.all_parameters(path.stem, profile), rate)
+            rows[path.stem] = vars(of) if of else {}
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=[field.name for field in fields(costs.Estimate)])
+    total = frame.sum()
+    total["memory"] = frame["memory"].max()
+    frame.loc["all, one after the other"] = total
+    shown = pd.DataFrame(
+        {
+            "models": frame["models"].map("{:,.0f}".format),
+            "core-hours": frame["core_hours"].map("{:,.2f}".format),
+            "hours here": frame["hours"].map("{:,.2f}".format),
+            "memory, MiB": (frame["memory"] / 2**20).map("{:,.0f}".format),
+            "disk, MiB": (frame["disk"] / 2**20).map("{:,.0f}".format),
+        }
+    ).replace("nan", "not known")
+    return (
+        f"{shown}\nmeasured here: {rate / 1e9:.0f} billion multiplications a second on {os.cpu_count()} cores; "
+        "what is in the cache costs nothing"
     )
-    return "\n".join(lines)
-
-
-def _cost_line(name, models, core_hours, hours, memory, disk):
-    return f"{name:24}{models:8,}{core_hours:12.2f}{hours:9.2f}{memory / 2**20:7,.0f} MiB{disk / 2**20:6,.0f} MiB"
 
 
 def _memory(name, given):

@@ -68,7 +68,7 @@ class Training:
     @property
     def memory(self):
         """Bytes of records and of prediction vectors that are held at once (int)."""
-        shape, n_classes = SHAPES[self.dataset]
+        _, n_classes = SHAPES[self.dataset]
         return 2 * self.n_models * self.n_records * 4 * n_classes + self.disk
 
 
