@@ -39,8 +39,6 @@ def test_the_roc_is_the_closed_form(gaussian, score, variance):
         expected = norm.cdf(norm.ppf(fpr) + gap)
         slope = norm.pdf(norm.ppf(fpr) + gap) / norm.pdf(norm.ppf(fpr))
         noise = 4 * (np.sqrt(expected / 2000) + slope * np.sqrt(fpr / 2000))
-            np.sqrt(expected / 2000) + norm.pdf(norm.ppf(fpr) + gap) / norm.pdf(norm.ppf(fpr)) * np.sqrt(fpr / 2000)
-        )
         assert metrics.tpr_at_fpr(member, found, fpr) == pytest.approx(expected, abs=noise)
     assert metrics.roc_auc(member, observed) < 0.65  # one threshold for all records does not see it
 
