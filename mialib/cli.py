@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from mialib import claims, datasets
+from mialib import claims, datasets, services
 from mialib.cache import ModelCache
 from mialib.paths import cache_dir
 
@@ -107,6 +107,7 @@ def parser():
     added = command("record", record)
     added.add_argument("chapter", nargs="+")
     added.add_argument("--profile", default="laptop")
+    services.add_options(command("serve", services.serve), _parameter)
     added = command("claims", show_claims)
     added.add_argument("--chapter")
     added = command("cache", cache)

@@ -84,7 +84,8 @@ def array_of(content):
         raise ValueError(f"shape is {shape!r}; it must be a list of whole numbers")
     try:
         found = np.asarray(content["data"])
-        array = found.astype(DATATYPES[datatype])
+        with np.errstate(over="ignore", invalid="ignore"):
+            array = found.astype(DATATYPES[datatype])
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"data are not numbers of type {datatype}: {error}") from error
     if found.dtype.kind not in "biuf" and found.size:
