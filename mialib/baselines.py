@@ -23,23 +23,23 @@ class Inference:
     member : ndarray of bool, shape (n,)
     score : ndarray of float64, shape (n,)
         Larger for likelier members; NaN for a record that is not judged.
-    threshold : float
-        A record of a larger score is inferred as a member.
+    inferred : ndarray of bool, shape (n,)
+        The records inferred as members.
     """
 
     member: np.ndarray
     score: np.ndarray
-    threshold: float
+    inferred: np.ndarray
+
+    @classmethod
+    def above(cls, threshold, member, score):
+        """Return the inference that calls records of a larger score than this members."""
+        return cls(member, score, score > threshold)
 
     @property
     def judged(self):
         """The records that have a score (ndarray of bool)."""
         return ~np.isnan(self.score)
-
-    @property
-    def inferred(self):
-        """The records inferred as members (ndarray of bool)."""
-        return self.score > self.threshold
 
     def numbers(self, seed):
         """Return precision, recall, accuracy, AUC and recall at few false positives by name, each an `Estimate`.
@@ -166,7 +166,7 @@ class ThresholdAttack:
         -------
         Inference
         """
-        return Inference(answers.member, self.statistic(answers.labels, answers.vectors), self.threshold_)
+        return Inference.above(self.threshold_, answers.member, self.statistic(answers.labels, answers.vectors))
 
 
 class GapAttack:
@@ -179,4 +179,4 @@ class GapAttack:
     def infer(self, answers):
         """Return what the attack says about records; see `ThresholdAttack.infer`."""
         right = answers.vectors.argmax(axis=1) == answers.labels
-        return Inference(answers.member, right.astype(np.float64), 0.5)
+        return Inference(answers.member, right.astype(np.float64), right)

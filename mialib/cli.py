@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from mialib import claims, datasets, services
+from mialib import auditing, claims, datasets, services
 from mialib.cache import ModelCache
 from mialib.paths import cache_dir
 
@@ -108,6 +108,7 @@ def parser():
     added.add_argument("chapter", nargs="+")
     added.add_argument("--profile", default="laptop")
     services.add_options(command("serve", services.serve), _parameter)
+    auditing.add_options(command("audit", auditing.audit))
     added = command("claims", show_claims)
     added.add_argument("--chapter")
     added = command("cache", cache)

@@ -6,7 +6,7 @@ attacker does not have: `mialib.splits.target_halves` draws them, apart from all
 asks the paper's shadow models (§V-C), to which all of the target's records are out.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -165,6 +165,57 @@ def offline_threshold(confidence, in_, variance):
     return best_threshold(in_.ravel(), np.concatenate(scores))
 
 
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What offline LiRA goes by.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (n,)
+        True classes of records that some shadow models know.
+    vectors : ndarray of float32, shape (k, n, classes)
+        Every shadow model's prediction vectors for them.
+    in_ : ndarray of bool, shape (k, n)
+        Which of them each model was trained on.
+    own : ndarray of float32, shape (k, m, classes)
+        Every shadow model's prediction vectors for the target's records, which none was trained on.
+    """
+
+    labels: np.ndarray
+    vectors: np.ndarray
+    in_: np.ndarray
+    own: np.ndarray
+
+    def __post_init__(self):
+        if len(self.in_) < 3:
+            raise ValueError(
+                f"offline LiRA has {len(self.in_)} shadow models; it needs at least 3, to hold one against others"
+            )
+
+    def behind(self, kind):
+        """Return what there is to go by if models answer through an output filter."""
+        return replace(self, vectors=kind(self.vectors), own=kind(self.own))
+
+    def infer(self, target, variance=None):
+        """Return what offline LiRA says about a target's records.
+
+        Parameters
+        ----------
+        target : Answers
+            Of m records.
+        variance : OwnVariance or SharedVariance, optional
+
+        Returns
+        -------
+        Inference
+        """
+        variance = variance or variance_for(len(self.in_))
+        known, own = _confidences(self.labels, self.vectors), _confidences(target.labels, self.own)
+        observed = logit_confidence(target.labels, target.vectors)
+        score = offline_score(observed, own, np.zeros(own.shape, bool), variance)
+        return Inference.above(offline_threshold(known, self.in_, variance), target.member, score)
+
+
 def offline(result, cache=None, variance=None):
     """Attack a result's target by offline LiRA, through the same shadow models.
 
@@ -184,20 +235,14 @@ def offline(result, cache=None, variance=None):
     ValueError
         If there are fewer than three shadow models.
     """
-    n_shadow, data = result.experiment.n_shadow, result.data
-    if n_shadow < 3:
-        raise ValueError(f"offline LiRA has {n_shadow} shadow models; it needs at least 3, to hold one against others")
-    variance = variance or variance_for(n_shadow)
-    shadows = models(result, cache).models(slice(1, None))
+    n_shadow, data, sets = result.experiment.n_shadow, result.data, result.shadow_sets
     own = np.concatenate([result.split.target_in, result.split.target_out])
-    known = np.unique(np.concatenate([result.shadow_sets.in_, result.shadow_sets.out], axis=None))
-    both = _confidence(shadows, data, np.concatenate([own, known]), n_shadow)
-    of_own, of_known = np.split(both, [len(own)], axis=1)
-    in_ = np.stack([np.isin(known, rows) for rows in result.shadow_sets.in_])
-    score = offline_score(
-        logit_confidence(result.target.labels, result.target.vectors), of_own, np.zeros(of_own.shape, bool), variance
-    )
-    return Inference(result.target.member, score, offline_threshold(of_known, in_, variance))
+    known = np.unique(np.concatenate([sets.in_, sets.out], axis=None))
+    shadows = models(result, cache).models(slice(1, None))
+    vectors = shadows.predict_proba(data.x, np.tile(np.concatenate([known, own]), (n_shadow, 1)))
+    in_ = np.stack([np.isin(known, rows) for rows in sets.in_])
+    evidence = Evidence(data.y[known], vectors[:, : len(known)], in_, vectors[:, len(known) :])
+    return evidence.infer(result.target, variance)
 
 
 def online(experiment, data, cache=None, variance=None, n_jobs=-1):
@@ -229,14 +274,13 @@ def online(experiment, data, cache=None, variance=None, n_jobs=-1):
     target = query_target(experiment, data, cache)
     score = online_score(
         logit_confidence(target.labels, target.vectors),
-        _confidence(shadows, data, own, experiment.n_shadow),
+        _confidences(target.labels, shadows.predict_proba(data.x, np.tile(own, (experiment.n_shadow, 1)))),
         np.stack([np.isin(own, rows) for rows in halves.in_]),
         variance or variance_for(experiment.n_shadow),
     )
-    return Inference(target.member, score, 0.0)
+    return Inference.above(0.0, target.member, score)
 
 
-def _confidence(shadows, data, rows, n_shadow):
-    """Return every shadow model's confidence in some records, shape (k, n)."""
-    vectors = shadows.predict_proba(data.x, np.tile(rows, (n_shadow, 1)))
-    return np.stack([logit_confidence(data.y[rows], of_model) for of_model in vectors])
+def _confidences(labels, vectors):
+    """Return every model's confidence, shape (k, n), one model at a time."""
+    return np.stack([logit_confidence(labels, of_model) for of_model in vectors])

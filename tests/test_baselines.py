@@ -66,7 +66,7 @@ def test_a_threshold_comes_from_the_shadows(rng, statistic):
 
 def test_numbers_are_those_of_the_judged():
     member = np.array([True, True, True, False, False, False])
-    found = Inference(member, np.array([0.9, 0.8, np.nan, 0.7, 0.1, np.nan]), 0.6)
+    found = Inference.above(0.6, member, np.array([0.9, 0.8, np.nan, 0.7, 0.1, np.nan]))
     numbers = found.numbers(seed=1)
     assert numbers["precision"].value == pytest.approx(2 / 3)
     assert numbers["recall"].value == pytest.approx(2 / 3)
