@@ -1,6 +1,6 @@
 """What an audit found: how much a model leaks, of whom, what would help, and what stays unknown."""
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -51,7 +51,6 @@ class Findings:
     remarks: tuple[str, ...] = ()
     blind: Estimate | None = None
     seed: int = 0
-    _kept: dict = field(default_factory=dict, repr=False)
 
     @cached_property
     def attacks(self):
@@ -94,8 +93,9 @@ class Findings:
         """Number of non-members (int)."""
         return len(self.target.member) - self.n_in
 
+    @cached_property
     def overall(self):
-        """Return the numbers of each attack, a dict of str to dict of str to `Estimate`."""
+        """The numbers of each attack (dict of str to dict of str to Estimate)."""
         seeds = children(child(self.seed, 2), len(self.attacks))
         return {name: self._numbers(found, s) for (name, found), s in zip(self.attacks.items(), seeds, strict=True)}
 
@@ -128,12 +128,18 @@ class Findings:
             }
         return rows
 
-    def exposed(self, n=10):
-        """Return the members that are told apart most surely, a list of dict.
+    @property
+    def exposure(self):
+        """Each record's score by offline LiRA where there is one, else by the learned attack (ndarray of float)."""
+        return self.attacks.get(LIRA, self.learned).score
 
-        By offline LiRA where there is one, else by the learned attack and then the loss.
-        """
-        score = self.attacks.get(LIRA, self.learned).score
+    def highest_out(self):
+        """Return the highest such score of a non-member (float)."""
+        return float(np.nanmax(np.append(self.exposure[~self.target.member], -np.inf)))
+
+    def exposed(self, n=10):
+        """Return the members of the highest `exposure`, and then the least loss, a list of dict."""
+        score = self.exposure
         probability = metrics.true_class_probability(self.target.labels, self.target.vectors)
         members = np.flatnonzero(self.target.member)
         order = members[np.lexsort((-probability[members], -np.nan_to_num(score[members], nan=-np.inf)))][:n]
@@ -148,14 +154,12 @@ class Findings:
             for row in order
         ]
 
+    @cached_property
     def mitigations(self):
-        """Return what attacks reach behind each output filter; they learn behind it as well.
+        """What attacks reach behind each output filter, which they learn behind as well (dict of str to dict).
 
-        Returns
-        -------
-        dict of str to dict
-            Accuracy (`Estimate`) of the learned attack and, where there is one, of offline LiRA; and the share of
-            records whose most likely class stays.
+        Accuracy (`Estimate`) of the learned attack and, where there is one, of offline LiRA; and the share of records
+        whose most likely class stays.
         """
         rows = {"none": self._behind(None)}
         return rows | {str(kind): self._behind(kind) for kind in filters(self.target.vectors.shape[1])}
@@ -228,10 +232,11 @@ class Findings:
                 "train accuracy": self.target.train_accuracy,
                 "test accuracy": self.target.test_accuracy,
                 "shadow models": self.shadow_kind,
-                "overall": self.overall(),
+                "overall": self.overall,
                 "by class": self.by_class(),
                 "most exposed records": self.exposed(),
-                "mitigations": self.mitigations(),
+                "highest score of a record out": self.highest_out(),
+                "mitigations": self.mitigations,
                 "AUC of the features alone": self.blind,
                 "what this does not say": self.limits(),
                 "seed": self.seed,

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
 from mialib import metrics, plots
 from mialib.metrics import Estimate
@@ -28,7 +29,6 @@ def html(findings):
     origin = f"mialib {version('mialib')} · {findings.name} · seed {findings.seed}"
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         findings=findings,
-        mitigations=findings.mitigations(),
         roc=_svg(_roc(findings, origin)),
         histogram=_svg(_histogram(findings, origin)),
         base_rate=metrics.base_rate(findings.target.member),
@@ -72,9 +72,11 @@ def _write(path, text):
 
 
 def number(value):
-    """Return a number or an `Estimate` with its interval as text; a dash where it is not defined."""
-    if isinstance(value, Estimate):
-        return "–" if value.value != value.value else f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"
+    """Return a number as text, an `Estimate` with its interval below; a dash where it is not defined."""
+    if isinstance(value, Estimate) and value.value == value.value:
+        below = Markup("<br><small>{} to {}</small>").format(f"{value.low:.3f}", f"{value.high:.3f}")
+        return Markup(f"{value.value:.3f}") + below
+    value = getattr(value, "value", value)
     return "–" if value != value else f"{value:.3f}"
 
 
