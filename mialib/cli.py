@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from mialib import claims, datasets
+from mialib import auditing, claims, datasets, services
 from mialib.cache import ModelCache
 from mialib.paths import cache_dir
 
@@ -155,6 +155,8 @@ def parser():
     added = command("record", record)
     added.add_argument("chapter", nargs="*", help="by default all")
     added.add_argument("--profile", default="laptop")
+    services.add_options(command("serve", services.serve), _parameter)
+    auditing.add_options(command("audit", auditing.audit))
     added = command("claims", show_claims)
     added.add_argument("--chapter")
     added = command("cache", cache)

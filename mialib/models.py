@@ -8,6 +8,7 @@ by hand: an optimiser then sees a single tensor.
 import math
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import ClassVar
 
@@ -200,7 +201,6 @@ class Stack:
                 weights[m].copy_(drawn[:-1])
                 biases[m].copy_(drawn[-1:])
 
-    @torch.no_grad()
     def predict_proba(self, x, index=None):
         """Return every model's prediction vectors.
 
@@ -216,9 +216,17 @@ class Stack:
         ndarray of float32, shape (M, k or n, classes)
             Each vector sums to one.
         """
+        return self._answers(x, index, partial(torch.softmax, dim=2))
+
+    def predict_logits(self, x, index=None):
+        """Return what every model's softmax is taken of; as `predict_proba`, but for the sums."""
+        return self._answers(x, index, lambda logits: logits)
+
+    @torch.no_grad()
+    def _answers(self, x, index, of_logits):
         scale, x = unit(x), as_features(x)
         n = len(x) if index is None else index.shape[1]
-        vectors = np.empty((self.n_models, n, self.n_classes), np.float32)
+        answers = np.empty((self.n_models, n, self.n_classes), np.float32)
         step = max(1, min(self.records_a_step, FEATURES_A_STEP // max(1, self.n_models * x.shape[1])))
         for start in range(0, n, step):
             rows = slice(start, start + step)
@@ -226,9 +234,8 @@ class Stack:
             batch = torch.from_numpy(asked).to(self.device).float()
             if scale != 1:
                 batch = batch * scale
-            logits = self.logits(DenseBatch(batch.expand(self.n_models, -1, -1)))
-            vectors[:, rows] = torch.softmax(logits, dim=2).cpu().numpy()
-        return vectors
+            answers[:, rows] = of_logits(self.logits(DenseBatch(batch.expand(self.n_models, -1, -1)))).cpu().numpy()
+        return answers
 
 
 class DenseStack(Stack):
