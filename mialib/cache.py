@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mialib import batches, convolution, models, packed, products, seeding, training
+from mialib import batches, convolution, dropout, models, packed, products, seeding, training
 from mialib.paths import cache_dir
 
 
@@ -68,7 +68,7 @@ def _plain(choice):
 def code_version():
     """Return the sha256 of the code that decides a trained model; comments and docstrings don't count."""
     digest = hashlib.sha256()
-    for module in (packed, batches, products, models, convolution, training, seeding):
+    for module in (packed, batches, products, dropout, models, convolution, training, seeding):
         tree = ast.parse(inspect.getsource(module))
         for node in ast.walk(tree):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:

@@ -1,8 +1,9 @@
-"""What a model's owner can do about membership inference (§IX): filters of what the model answers.
+"""What a model's owner can do about membership inference (§IX): filters of answers, and other training.
 
 A filter takes prediction vectors and returns what is left of them, so it works on plain arrays
 too. `Filtered` puts one in front of any platform; the models behind it are the same, from the
-same cache.
+same cache. Other training is another `Recipe`: `with_l2`, `with_dropout`; see `mialib.private` for
+differential privacy.
 """
 
 import warnings
@@ -305,3 +306,23 @@ def attack_unaware(result, defended, cache=None, n_jobs=-1):
     attack = ClassAttack(experiment.attack, child(experiment.seed, 4)).fit(result.shadows, n_jobs)
     probability = attack.predict_proba(target.labels, target.vectors)
     return replace(result, experiment=experiment, target=target, probability=probability)
+
+
+def with_l2(recipe, weight):
+    """Return a recipe with the paper's penalty, λ · Σθ² on all parameters (§IX).
+
+    Parameters
+    ----------
+    recipe : Recipe
+    weight : float
+        λ. The optimisers count λ/2, so theirs is twice this.
+    """
+    return replace(recipe, optimiser=replace(recipe.optimiser, l2=2 * weight))
+
+
+def with_dropout(recipe, share):
+    """Return a recipe in which a share of the hidden units sits out each update.
+
+    Not in the paper's Table III; the talk names it beside L2.
+    """
+    return replace(recipe, architecture=replace(recipe.architecture, dropout=share))

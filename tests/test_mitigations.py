@@ -7,10 +7,20 @@ from sklearn.ensemble import RandomForestClassifier
 from mialib import experiment
 from mialib.classifiers import Classifier
 from mialib.experiment import Experiment, run
-from mialib.mitigations import Chain, Filtered, LabelOnly, Rounding, Temperature, TopK, attack_unaware
+from mialib.mitigations import (
+    Chain,
+    Filtered,
+    LabelOnly,
+    Rounding,
+    Temperature,
+    TopK,
+    attack_unaware,
+    with_dropout,
+    with_l2,
+)
 from mialib.models import NN
 from mialib.seeding import children
-from mialib.training import Epochs, Recipe
+from mialib.training import SGD, Adam, Epochs, Recipe
 
 VECTOR = np.array([0.05, 0.4, 0.25, 0.3], np.float32)
 TIED = np.array([0.2, 0.3, 0.2, 0.3], np.float32)
@@ -216,3 +226,11 @@ def test_an_attacker_who_does_not_know_has_undefended_shadows(data, trained):
     assert blind.recall < open_.recall - 0.2  # no answer is as sure as a member's was
     assert knowing.recall > blind.recall + 0.2
     assert sum(trained) == 4
+
+
+def test_training_mitigations_are_other_recipes():
+    assert with_l2(RECIPE, 1e-3) == replace(RECIPE, optimiser=Adam(2e-3))
+    assert with_l2(replace(RECIPE, optimiser=SGD()), 1e-3).optimiser == SGD(2e-3)
+    assert with_dropout(RECIPE, 0.5).architecture == NN((32,), dropout=0.5)
+    assert with_dropout(with_l2(RECIPE, 1), 0.5).optimiser == Adam(2)
+
