@@ -233,4 +233,3 @@ def test_training_mitigations_are_other_recipes():
     assert with_l2(replace(RECIPE, optimiser=SGD()), 1e-3).optimiser == SGD(2e-3)
     assert with_dropout(RECIPE, 0.5).architecture == NN((32,), dropout=0.5)
     assert with_dropout(with_l2(RECIPE, 1), 0.5).optimiser == Adam(2)
-
