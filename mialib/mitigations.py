@@ -326,3 +326,28 @@ def with_dropout(recipe, share):
     Not in the paper's Table III; the talk names it beside L2.
     """
     return replace(recipe, architecture=replace(recipe.architecture, dropout=share))
+
+
+def table_iii(recipe, l2=(1e-4, 5e-4, 1e-3, 5e-3, 1e-2), dropout=()):
+    """Return the rows of the paper's Table III around one recipe (§IX).
+
+    Parameters
+    ----------
+    recipe : Recipe
+    l2 : sequence of float
+        Weights λ of the penalty.
+    dropout : sequence of float
+        Shares of units; not in the paper's table.
+
+    Returns
+    -------
+    dict of str to Recipe or platform
+        The name in the table to how target and shadows are trained and answer.
+    """
+    filters = (TopK(3), TopK(1), LabelOnly(), Rounding(3), Rounding(1), Temperature(5), Temperature(20))
+    return (
+        {"none": recipe}
+        | {str(each): Filtered(recipe, each) for each in filters}
+        | {f"L2 {weight:.0e}".replace("e-0", "e-"): with_l2(recipe, weight) for weight in l2}
+        | {f"dropout {share:g}": with_dropout(recipe, share) for share in dropout}
+    )
