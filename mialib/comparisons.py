@@ -1,11 +1,13 @@
 """Results beside each other: what the chapters on data sets and platforms show."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 from scipy.stats import binomtest
 
 from mialib import metrics
+from mialib.experiment import run
 from mialib.seeding import children
 
 
@@ -79,6 +81,23 @@ def share_above(result, precision):
 
 RESAMPLES = 300
 """Of the bootstrap, where many results stand in one table."""
+
+
+def run_each(experiment, ways, data, cache=None):
+    """Run one experiment for each way in which target and shadows are trained and answer.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    ways : dict of str to Recipe or platform
+    data : Dataset
+    cache : ModelCache, optional
+
+    Returns
+    -------
+    dict of str to Result
+    """
+    return {name: run(replace(experiment, recipe=way), data, cache) for name, way in ways.items()}
 
 
 def attack_estimates(result, seed=0, n_resamples=RESAMPLES):
@@ -173,3 +192,19 @@ def utility_and_leakage(rows):
         kind = next((kind for start, kind in kinds.items() if name.startswith(start)), "filter")
         series.setdefault(kind, {})[name] = row["test accuracy"].value, row["attack accuracy"]
     return series
+
+
+def against_none(rows, suffix):
+    """Return what each mitigation changes, as ``{"attack accuracy, L2 1e-3 minus none, Purchase": float}``.
+
+    Parameters
+    ----------
+    rows : dict of str to dict of str to Estimate
+        Mitigation, among them ``none``, to what `attack_estimates` returns.
+    suffix : str
+    """
+    return {
+        f"{quantity}, {name} minus none, {suffix}": row[quantity].value - rows["none"][quantity].value
+        for name, row in rows.items()
+        for quantity in ("test accuracy", "attack accuracy")
+    }

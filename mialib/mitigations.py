@@ -285,27 +285,30 @@ class FilteredModels:
 
 
 def attack_unaware(result, defended, cache=None, n_jobs=-1):
-    """Attack a defended target through shadow models that are not: the attacker does not know of the mitigation.
+    """Attack defended targets through shadow models that are not: the attacker does not know of the mitigation.
 
     Parameters
     ----------
     result : Result
-        Of the same experiment without the mitigation, whose shadows are taken.
-    defended : Recipe or platform
-        By which the target is trained and answers, such as `Filtered`.
+        Of the same experiment without a mitigation, from whose shadows the attack models learn.
+    defended : dict of str to Recipe or platform
+        Name to how the target is trained and answers, such as `Filtered`.
     cache : ModelCache, optional
     n_jobs : int
 
     Returns
     -------
-    Result
-        Its `experiment` is that of the target.
+    dict of str to Result
+        The `experiment` of each is that of its target.
     """
-    experiment = replace(result.experiment, recipe=defended)
-    target = query_target(experiment, result.data, cache)
-    attack = ClassAttack(experiment.attack, child(experiment.seed, 4)).fit(result.shadows, n_jobs)
-    probability = attack.predict_proba(target.labels, target.vectors)
-    return replace(result, experiment=experiment, target=target, probability=probability)
+    attack = ClassAttack(result.experiment.attack, child(result.experiment.seed, 4)).fit(result.shadows, n_jobs)
+    attacked = {}
+    for name, recipe in defended.items():
+        experiment = replace(result.experiment, recipe=recipe)
+        target = query_target(experiment, result.data, cache)
+        probability = attack.predict_proba(target.labels, target.vectors)
+        attacked[name] = replace(result, experiment=experiment, target=target, probability=probability)
+    return attacked
 
 
 def with_l2(recipe, weight):
