@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mialib import batches, convolution, models, packed, products, seeding, training
+from mialib import batches, convolution, dropout, models, packed, products, seeding, training
 from mialib.paths import cache_dir
 
 USED = "MIALIB_USED"
@@ -70,7 +70,8 @@ def _plain(choice):
 @cache
 def code_version():
     """Return the sha256 of the code that decides a trained model."""
-    return code_sha256(map(inspect.getsource, (packed, batches, products, models, convolution, training, seeding)))
+    modules = (packed, batches, products, dropout, models, convolution, training, seeding)
+    return code_sha256(map(inspect.getsource, modules))
 
 
 def code_sha256(sources):

@@ -4,6 +4,7 @@ from html import escape
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from mialib import claims, metrics
 from mialib.paths import shipped
@@ -250,3 +251,60 @@ def beside_paper(chapter, numbers, origin, also=()):
         remarks.append(f"recorded run: {recorded.origin.badge}")
     shown = {title: {name: column.get(name, BLANK) for name in names} for title, column in columns.items()}
     return numbers_table(shown, origin, *remarks)
+
+
+def by_row(rows, origin, *remarks):
+    """Return a table of numbers with a row a setting, where there are more settings than numbers.
+
+    Parameters
+    ----------
+    rows : dict of str to dict
+        Setting to its numbers by name.
+    origin : Origin
+    *remarks : str
+        Further lines for the foot.
+    """
+    return Table(pd.DataFrame.from_dict(rows, orient="index").fillna(BLANK), "; ".join((origin.badge, *remarks)))
+
+
+def flat(rows, suffix):
+    """Return ``{"quantity, row, suffix": value}`` for a table of rows, as claims and prose take numbers."""
+    return {f"{quantity}, {row}, {suffix}": value for row, of_row in rows.items() for quantity, value in of_row.items()}
+
+
+def paper_table(name):
+    """Return a table of the paper, from ``book/<name>.yaml``: nested dicts of float."""
+    return yaml.safe_load(shipped("book", f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def beside_table_iii(rows, data, origin):
+    """Return the paper's Table III, ours and that of the run recorded in the profile laptop, in one cell each.
+
+    Parameters
+    ----------
+    rows : dict of str to dict
+        Mitigation to its numbers.
+    data : {"Purchase", "Texas"}
+    origin : Origin
+    """
+    paper, recorded = paper_table("table_iii")[data], claims.recorded_runs("laptop").get(origin.chapter)
+    then = recorded.numbers if recorded else {}
+    ours = {row: {q: then.get(f"{q}, {row}, {data}") for q in QUANTITIES} for row in dict.fromkeys((*paper, *rows))}
+    cells = {
+        row: {
+            q: " / ".join(map(_short, (paper.get(row, {}).get(q), rows.get(row, {}).get(q), ours[row][q])))
+            for q in QUANTITIES
+        }
+        for row in ours
+    }
+    remarks = [origin.badge, f"recorded run: {recorded.origin.badge}" if recorded else "no recorded run"]
+    frame = pd.DataFrame.from_dict(cells, orient="index")
+    return Table(frame, "; ".join(["each cell: paper / here / recorded run", *remarks]))
+
+
+QUANTITIES = ("test accuracy", "attack accuracy", "attack precision", "attack recall")
+"""Columns of Table III."""
+
+
+def _short(value):
+    return BLANK if value is None else f"{getattr(value, 'value', value):.2f}"

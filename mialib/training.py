@@ -55,10 +55,16 @@ class Steps:
         return f"{self.n} steps"
 
 
+def _check_l2(l2):
+    if not l2 >= 0:
+        raise ValueError(f"l2 is {l2}; it must be at least 0")
+
+
 class _AdamSteps:
     """Adam as torch.optim's fused one, without what that does around its kernel at every step."""
 
-    def __init__(self, parameters, gradient):
+    def __init__(self, parameters, gradient, l2):
+        self._l2 = l2
         self._tensors = [[parameters], [gradient], [torch.zeros_like(gradient)], [torch.zeros_like(gradient)], []]
         self._step = torch.zeros((), device=parameters.device)
 
@@ -70,7 +76,7 @@ class _AdamSteps:
             lr=learning_rate,
             beta1=0.9,
             beta2=0.999,
-            weight_decay=0,
+            weight_decay=self._l2,
             eps=1e-8,
             amsgrad=False,
             maximize=False,
@@ -79,11 +85,22 @@ class _AdamSteps:
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam, with the usual moments."""
+    """Adam, with the usual moments.
+
+    Parameters
+    ----------
+    l2 : float
+        Weight λ of the penalty λ/2 · Σθ² on all parameters, whose gradient goes the way of the loss's.
+    """
+
+    l2: float = 0.0
+
+    def __post_init__(self):
+        _check_l2(self.l2)
 
     def start(self, parameters, gradient):
         """Return what updates `parameters` by `gradient`, one ``step(learning_rate)`` at a time."""
-        return _AdamSteps(parameters, gradient)
+        return _AdamSteps(parameters, gradient, self.l2)
 
 
 @dataclass(frozen=True)
@@ -99,8 +116,7 @@ class SGD:
     l2: float = 0.0
 
     def __post_init__(self):
-        if not self.l2 >= 0:
-            raise ValueError(f"l2 is {self.l2}; it must be at least 0")
+        _check_l2(self.l2)
 
     def start(self, parameters, gradient):
         """Return what updates `parameters` by `gradient`, one ``step(learning_rate)`` at a time."""
@@ -222,9 +238,12 @@ def fit_stack(recipe, x, y, n_classes, index, seeds, device=None):
         )
     device = device or default_device()
     stack = recipe.architecture.stack(len(index), np.shape(x)[1:], n_classes, device)
-    streams = [[np.random.default_rng(s) for s in children(seed, 2)] for seed in seeds]
-    stack.initialise([initial for initial, _ in streams])
-    shuffled = [_Shuffled(np.asarray(rows), order) for rows, (_, order) in zip(index, streams, strict=True)]
+    initial, orders, left_out = zip(
+        *([np.random.default_rng(s) for s in children(seed, 3)] for seed in seeds), strict=True
+    )
+    stack.initialise(initial)
+    stack.drop_out(left_out)
+    shuffled = [_Shuffled(np.asarray(rows), order) for rows, order in zip(index, orders, strict=True)]
     records, y = stack.records(x), np.asarray(y, np.int64)
 
     gradient = torch.zeros_like(stack.parameters)
