@@ -1,6 +1,7 @@
 """The command ``mia``."""
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
@@ -111,12 +112,16 @@ def show_claims(arguments):
 
 
 def cache(arguments):
-    """Say how much is cached, or remove the trained models."""
+    """Say how much is cached, or remove trained models and chapters that were run."""
+    from mialib.executed import all_kept
+
     models = ModelCache()
     if arguments.clear:
         models.clear()
+        for folder in all_kept():
+            shutil.rmtree(folder)
     n_models, n_bytes = models.size()
-    print(f"{cache_dir()}: {n_models} models, {n_bytes / 2**20:.1f} MiB")
+    print(f"{cache_dir()}: {n_models} models, {n_bytes / 2**20:.1f} MiB; {len(all_kept())} runs of chapters")
 
 
 def parser():
