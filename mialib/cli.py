@@ -56,8 +56,7 @@ def whole_book(arguments):
     page, failures = build(Path("_build", arguments.profile), arguments.profile, arguments.jobs, arguments.cluster)
     print(page)
     if failures:
-        failed = "; ".join(f"{name}: {message}" for name, message in failures.items())
-        raise RuntimeError(f"{len(failures)} chapters did not run to their end: {failed}")
+        raise RuntimeError(f"{len(failures)} chapters did not run to their end: {'; '.join(failures.values())}")
 
 
 def sweep(arguments):
