@@ -78,9 +78,7 @@ def joined(first, second):
     if all(tables):
         if set(first.x.columns) != set(second.x.columns):
             foreign = set(first.x.columns) ^ set(second.x.columns)
-            raise ValueError(
-                f"columns {some(sorted(map(str, foreign)))} are in one file only; all need the same columns"
-            )
+            raise ValueError(f"columns {some(sorted(map(str, foreign)))} are in one part only; all need the same")
         x = pd.concat([first.x, second.x[first.x.columns]], ignore_index=True)
     elif any(tables) or first.x.shape[1:] != second.x.shape[1:]:
         raise ValueError(
