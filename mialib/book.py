@@ -1,11 +1,11 @@
-"""Run chapters through papermill, and build the book from what came out."""
+"""The chapters: which there are, how one is run through papermill, refreshed, recorded, and made a page."""
 
+import ast
 import base64
 import json
 import os
 import platform
-import resource
-import shutil
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,9 +18,16 @@ import yaml
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
-from mialib.cache import ModelCache
-from mialib.claims import run_in_notebook
+from mialib import claims
+from mialib.executed import executed
 from mialib.paths import shipped
+
+SCOREBOARD = "scoreboard"
+"""The chapter that reads what the others measured, and measures nothing itself."""
+
+
+SCORE = re.compile("(<!-- score -->).*(<!-- /score -->)", re.DOTALL)
+"""Where the README holds the score."""
 
 
 class ChapterError(RuntimeError):
@@ -62,7 +69,21 @@ def profile_parameters(name, profile):
     path = shipped("book", "profiles", profile, f"{name}.yaml")
     if not path.exists():
         raise ChapterError(f"profile {profile!r} has no parameters for {name}: {path} does not exist")
-    return {"profile": profile, **yaml.safe_load(path.read_text(encoding="utf-8"))}
+    parameters = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return parameters if name == SCOREBOARD else {"profile": profile, **parameters}
+
+
+def all_parameters(name, profile):
+    """Return all of a chapter's parameters in a profile, a dict, the chapter's defaults where the profile has none.
+
+    Raises
+    ------
+    ChapterError
+        If the profile has no file for this chapter.
+    """
+    given = profile_parameters(name, profile)
+    defaults = papermill.inspect_notebook(str(chapter(name)))
+    return {key: ast.literal_eval(of["default"]) for key, of in defaults.items()} | given
 
 
 def execute(source, output, parameters=None):
@@ -114,13 +135,28 @@ def strip(path):
 def refresh(names):
     """Run chapters at their defaults and write their outputs into ``book/``, to be committed.
 
-    The figure of the cell tagged ``cover`` becomes ``book/cover.png``.
+    The figure of the cell tagged ``cover`` becomes ``book/cover.png``; the seconds that each
+    chapter took go into ``book/times.json``.
     """
+    kept = shipped("book", "times.json")
+    times = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
     for name in tqdm(names, "refreshing", unit="chapter"):
-        path = chapter(name)
+        path, started = chapter(name), time.monotonic()
         execute(path, path)
+        times[name] = round(time.monotonic() - started)
+        write(kept, json.dumps(times, indent=1) + "\n")
         for image in _figures(path, "cover"):
             (path.parent / "cover.png").write_bytes(image)
+    write_score()
+
+
+def write_score():
+    """Write the score of the recorded runs where readers look: ``book/score.md`` and the README."""
+    line = claims.score_line()
+    write(shipped("book", "score.md"), f"{line}\n")
+    readme = shipped("README.md")
+    if readme.exists():
+        write(readme, SCORE.sub(lambda found: f"{found[1]}\n{line}\n{found[2]}", readme.read_text(encoding="utf-8")))
 
 
 def _figures(path, tag):
@@ -132,7 +168,7 @@ def _figures(path, tag):
 
 
 def record(name, profile):
-    """Run a chapter in a profile and keep what it measured in ``data/results``.
+    """Run a chapter in a profile, if it was not yet, and keep what it measured in ``data/results``.
 
     The figure of a cell tagged ``recorded`` is kept beside the numbers, as PNG. Such a figure must
     not show single records of data that may not ship.
@@ -145,61 +181,37 @@ def record(name, profile):
     Returns
     -------
     Path
-        Of the JSON file: origin, numbers, parameters, models trained, seconds, peak memory, machine.
-    """
-    parameters = profile_parameters(name, profile)
-    n_kept, _ = ModelCache().size()
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        executed = Path(folder, f"{name}.ipynb")
-        execute(chapter(name), executed, parameters)
-        run, figures = run_in_notebook(executed), list(_figures(executed, "recorded"))
-    content = {
-        **run.to_dict(),
-        "parameters": parameters,
-        "models trained": ModelCache().size()[0] - n_kept,
-        "seconds": round(time.monotonic() - started, 1),
-        "peak memory in MiB": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-    }
-    path = shipped("data") / "results" / profile / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".part")
-    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
-    for figure in figures:
-        path.with_suffix(".png").write_bytes(figure)
-    return path
-
-
-def build(folder, profile="sample"):
-    """Run all chapters into a folder of their own and build the book there.
-
-    Parameters
-    ----------
-    folder : path
-        Made anew; the committed chapters stay as they are.
-    profile : str
-
-    Returns
-    -------
-    Path
-        Of the first page.
+        Of the JSON file: origin, numbers, parameters, what it took, and on which machine.
 
     Raises
     ------
     ChapterError
-        If a chapter or the build fails.
+        If the chapter fails, or checks no claims.
     """
-    folder = Path(folder).resolve()
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(shipped("book"), folder / "book", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    for name in ("_config.yml", "_toc.yml"):
-        shutil.copy(shipped(name), folder / name)
-    for path in tqdm(chapters(), "running chapters", unit="chapter"):
-        copy = folder / "book" / path.name
-        execute(copy, copy, profile_parameters(path.stem, profile))
-    return html(folder)
+    parameters = profile_parameters(name, profile)
+    found = executed(chapter(name), parameters)
+    if found.run is None:
+        raise ChapterError(f"{name} checks no claims, so there is nothing to record; record another chapter")
+    content = {
+        **found.run.to_dict(),
+        "parameters": parameters,
+        **found.took,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+    }
+    path = shipped("data") / "results" / profile / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    for figure in _figures(found.notebook, "recorded"):
+        path.with_suffix(".png").write_bytes(figure)
+    write_score()
+    return path
+
+
+def write(path, text):
+    """Write a file under a temporary name, then rename it."""
+    partial = path.with_name(f"{path.name}.part")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
 
 
 def html(folder):

@@ -10,6 +10,8 @@ from mialib import auditing, claims, datasets, services
 from mialib.cache import ModelCache
 from mialib.paths import cache_dir
 
+CLUSTER_HELP = "of a Dask scheduler, to train the models there"
+
 
 def data(arguments):
     """List the data sets, or load one and say what it is."""
@@ -42,11 +44,46 @@ def _parameter(text):
     return name, yaml.safe_load(value)
 
 
-def build(arguments):
+def whole_book(arguments):
     """Run all chapters and build the book."""
-    from mialib import book
+    from mialib.building import build, cost_table
 
-    print(book.build(Path("_build", arguments.profile), arguments.profile))
+    if arguments.dry_run:
+        print(cost_table(arguments.profile))
+        return
+
+    page, failures = build(Path("_build", arguments.profile), arguments.profile, arguments.jobs, arguments.cluster)
+    print(page)
+    if failures:
+        failed = "; ".join(f"{name}: {message}" for name, message in failures.items())
+        raise RuntimeError(f"{len(failures)} chapters did not run to their end: {failed}")
+
+
+def sweep(arguments):
+    """Run a chapter over a grid of parameters."""
+    from mialib import book, plots
+    from mialib.sweeps import grid, lines, sweep
+
+    points, folder = grid(arguments.grid), arguments.output or Path("_build", "sweeps", arguments.chapter)
+    profile = book.profile_parameters(arguments.chapter, arguments.profile)
+    given = profile | dict(_parameter(text) for text in arguments.parameter)
+    if given.get("profile", "sample") == "sample":
+        given["profile"] = "own"
+    numbers, failures = sweep(arguments.chapter, points, given, folder, _on(arguments.cluster))
+    for point, message in failures.items():
+        print(f"{point} failed: {message}", file=sys.stderr)
+    axis, quantity = next(iter(points[0])), arguments.quantity or numbers["quantity"].iloc[0]
+    drawn = lines(numbers, axis, quantity)
+    kinds = ", ".join(sorted(numbers["data"].unique()))
+    figure = plots.curve(drawn, f"{arguments.chapter} · {kinds} data · profile {given['profile']}", axis, quantity)
+    figure.savefig(folder / "numbers.png", dpi=150)
+    print(f"{folder / 'numbers.csv'}\n{folder / 'numbers.png'}")
+
+
+def _on(cluster):
+    from mialib.clusters import CLUSTER
+
+    return {CLUSTER: cluster} if cluster else {}
 
 
 def refresh(arguments):
@@ -60,7 +97,7 @@ def record(arguments):
     """Run chapters in a profile and keep their numbers in data/results."""
     from mialib import book
 
-    for name in arguments.chapter:
+    for name in arguments.chapter or [path.stem for path in book.chapters() if path.stem != book.SCOREBOARD]:
         print(book.record(name, arguments.profile))
 
 
@@ -100,12 +137,23 @@ def parser():
     added.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
     added.add_argument("--profile", default="sample")
     added.add_argument("-o", "--output", type=Path, help="by default CHAPTER.out.ipynb")
-    added = command("book", build)
+    added = command("book", whole_book)
     added.add_argument("--profile", default="sample")
+    added.add_argument("--jobs", type=int, metavar="N", help="chapters at the same time; by default one for two cores")
+    added.add_argument("--dry-run", action="store_true", help="only say what it would take")
+    added.add_argument("--cluster", metavar="ADDRESS", help=CLUSTER_HELP)
+    added = command("sweep", sweep)
+    added.add_argument("chapter")
+    added.add_argument("-g", "--grid", action="append", required=True, metavar="NAME=VALUES", help="1,2,5 or 0..4")
+    added.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
+    added.add_argument("-q", "--quantity", help="to draw along the first grid; by default the first that is measured")
+    added.add_argument("--profile", default="sample")
+    added.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="by default _build/sweeps/CHAPTER")
+    added.add_argument("--cluster", metavar="ADDRESS", help=CLUSTER_HELP)
     added = command("refresh", refresh)
     added.add_argument("chapter", nargs="*", help="by default all")
     added = command("record", record)
-    added.add_argument("chapter", nargs="+")
+    added.add_argument("chapter", nargs="*", help="by default all")
     added.add_argument("--profile", default="laptop")
     services.add_options(command("serve", services.serve), _parameter)
     auditing.add_options(command("audit", auditing.audit))

@@ -1,10 +1,14 @@
 """Results beside each other: what the chapters on data sets and platforms show."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
+from scipy.stats import binomtest
 
 from mialib import metrics
+from mialib.experiment import run
+from mialib.seeding import children
 
 
 def summary(results):
@@ -73,3 +77,134 @@ def compare_attacks(result, attacks):
 def share_above(result, precision):
     """Return the share of classes in which the attack is more precise than this (float); see Fig. 6."""
     return float(np.mean(result.per_class(metrics.precision) > precision))
+
+
+RESAMPLES = 300
+"""Of the bootstrap, where many results stand in one table."""
+
+
+def run_each(experiment, ways, data, cache=None):
+    """Run one experiment for each way in which target and shadows are trained and answer.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    ways : dict of str to Recipe or platform
+    data : Dataset
+    cache : ModelCache, optional
+
+    Returns
+    -------
+    dict of str to Result
+    """
+    return {name: run(replace(experiment, recipe=way), data, cache) for name, way in ways.items()}
+
+
+def attack_estimates(result, seed=0, n_resamples=RESAMPLES):
+    """Return what Table III gives of a result, with 95 % confidence intervals.
+
+    Parameters
+    ----------
+    result : Result
+    seed : int or SeedSequence
+    n_resamples : int
+
+    Returns
+    -------
+    dict of str to Estimate
+        Test accuracy of the target (Wilson's interval); accuracy, precision and recall of the attack.
+    """
+    member, inferred, seeds = result.target.member, result.inferred, children(seed, 3)
+    right = result.target.vectors.argmax(axis=1) == result.target.labels
+    statistics = {"accuracy": metrics.accuracy, "precision": metrics.precision, "recall": metrics.recall}
+    return {"test accuracy": share(right[~member])} | {
+        f"attack {name}": metrics.estimate(statistic, member, inferred, s, n_resamples)
+        for s, (name, statistic) in zip(seeds, statistics.items(), strict=True)
+    }
+
+
+def share(hit):
+    """Return the share of hits with Wilson's 95 % interval (Estimate)."""
+    tried = binomtest(int(np.count_nonzero(hit)), len(hit))
+    interval = tried.proportion_ci(method="wilson")
+    return metrics.Estimate(float(tried.statistic), float(interval.low), float(interval.high))
+
+
+def gap_accuracy(result):
+    """Return the accuracy of the gap attack: call a record a member if the target is right on it (float)."""
+    return 0.5 + (result.target.train_accuracy - result.target.test_accuracy) / 2
+
+
+def auc_of_mislabelled(result, seed=0, n_shuffles=200):
+    """Return how well members and non-members of one class that the target mislabels are told apart (§IX).
+
+    Only records of which the target names a wrong class count, and only pairs of the same true
+    class: neither how often a class is mislabelled nor how often members are can help.
+
+    Parameters
+    ----------
+    result : Result
+        Behind `mialib.mitigations.LabelOnly`, for the answer to be the wrong class alone.
+    seed : int or SeedSequence
+    n_shuffles : int
+        Of membership, inside each class, for the range of chance.
+
+    Returns
+    -------
+    auc : float
+        Area under the ROC curve over those pairs; NaN if there is none.
+    chance : Estimate
+        Mean and 95 % range of the same with membership shuffled.
+    """
+    wrong = (result.target.vectors.argmax(axis=1) != result.target.labels) & result.judged
+    labels, member = result.target.labels[wrong], result.target.member[wrong]
+    probability, rng = result.probability[wrong], np.random.default_rng(seed)
+    classes = [np.flatnonzero(labels == c) for c in np.unique(labels)]
+    classes = [rows for rows in classes if 0 < member[rows].sum() < len(rows)]
+
+    def of(memberships):
+        pairs = [m.sum() * (~m).sum() for m in memberships]
+        areas = [metrics.roc_auc(m, probability[rows]) for m, rows in zip(memberships, classes, strict=True)]
+        return float(np.average(areas, weights=pairs)) if areas else float("nan")
+
+    true = [member[rows] for rows in classes]
+    shuffled = [of([rng.permutation(m) for m in true]) for _ in range(n_shuffles)]
+    low, high = np.quantile(shuffled, [0.025, 0.975])
+    return of(true), metrics.Estimate(float(np.mean(shuffled)), float(low), float(high))
+
+
+def utility_and_leakage(rows):
+    """Return the points of a figure of utility against leakage, by kind of mitigation.
+
+    Parameters
+    ----------
+    rows : dict of str to dict of str to Estimate
+        Mitigation to what `attack_estimates` returns.
+
+    Returns
+    -------
+    dict of str to dict of str to (float, Estimate)
+        Kind to its mitigations: test accuracy of the target, accuracy of the attack.
+    """
+    kinds = {"L2": "L2 penalty", "dropout": "dropout", "DP-SGD": "DP-SGD", "none": "none"}
+    series = {}
+    for name, row in rows.items():
+        kind = next((kind for start, kind in kinds.items() if name.startswith(start)), "filter")
+        series.setdefault(kind, {})[name] = row["test accuracy"].value, row["attack accuracy"]
+    return series
+
+
+def against_none(rows, suffix):
+    """Return what each mitigation changes, as ``{"attack accuracy, L2 1e-3 minus none, Purchase": float}``.
+
+    Parameters
+    ----------
+    rows : dict of str to dict of str to Estimate
+        Mitigation, among them ``none``, to what `attack_estimates` returns.
+    suffix : str
+    """
+    return {
+        f"{quantity}, {name} minus none, {suffix}": row[quantity].value - rows["none"][quantity].value
+        for name, row in rows.items()
+        for quantity in ("test accuracy", "attack accuracy")
+    }

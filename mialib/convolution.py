@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from mialib.batches import DenseBatch, DenseRecords
+from mialib.dropout import check_dropout
 from mialib.models import ReLU, Stack, Tanh, cross_entropy_delta, dense_backward, dense_forward
 from mialib.products import BFloat16, Float32, aligned
 
@@ -34,15 +35,26 @@ class CNN:
     activation : Tanh or ReLU
     products : Float32 or BFloat16
         In what the convolutions and matrix products of training are computed.
+    dropout : float
+        Share of the units of fully connected hidden layers that sit out each update.
+
+    Raises
+    ------
+    ValueError
+        If `dropout` is not a share below 1.
     """
 
     filters: tuple[tuple[int, int], ...] = ((32, 5), (32, 3))
     hidden: tuple[int, ...] = (128,)
     activation: Tanh | ReLU = Tanh()
     products: Float32 | BFloat16 = Float32()
+    dropout: float = 0.0
 
     models_a_block: ClassVar[int] = 1
     """Models that train as one stack on a CPU."""
+
+    def __post_init__(self):
+        check_dropout(self.dropout)
 
     def stack(self, n_models, shape, n_classes, device="cpu"):
         """Return a `ConvStack` of `n_models` models for images of a shape, all parameters zero."""
@@ -146,9 +158,10 @@ class ConvStack(Stack):
         dense = self._dense(self._layers)
         features, seen = zip(*(self._convolve(batch.x[m], m, products) for m in range(self.n_models)), strict=True)
         features = DenseBatch(aligned(torch.stack(features)))
-        hidden, logits = dense_forward(activation, products, dense, features)
+        hidden, logits = dense_forward(activation, products, dense, features, self.dropout)
         delta = cross_entropy_delta(logits, y)
-        delta = dense_backward(activation, products, dense, features, hidden, delta, self._dense(gradients))
+        written = self._dense(gradients)
+        delta = dense_backward(activation, products, dense, features, hidden, delta, written, self.dropout)
         delta = products.multiply(delta, dense[0][0].transpose(1, 2)).view(self.n_models, -1, *self._pooled)
         for m in range(self.n_models):
             self._write_filter_gradients(delta[m], seen[m], m, gradients)

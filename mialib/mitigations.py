@@ -1,8 +1,9 @@
-"""What a model's owner can do about membership inference (§IX): filters of what the model answers.
+"""What a model's owner can do about membership inference (§IX): filters of answers, and other training.
 
 A filter takes prediction vectors and returns what is left of them, so it works on plain arrays
 too. `Filtered` puts one in front of any platform; the models behind it are the same, from the
-same cache.
+same cache. Other training is another `Recipe`: `with_l2`, `with_dropout`; see `mialib.private` for
+differential privacy.
 """
 
 import warnings
@@ -284,24 +285,72 @@ class FilteredModels:
 
 
 def attack_unaware(result, defended, cache=None, n_jobs=-1):
-    """Attack a defended target through shadow models that are not: the attacker does not know of the mitigation.
+    """Attack defended targets through shadow models that are not: the attacker does not know of the mitigation.
 
     Parameters
     ----------
     result : Result
-        Of the same experiment without the mitigation, whose shadows are taken.
-    defended : Recipe or platform
-        By which the target is trained and answers, such as `Filtered`.
+        Of the same experiment without a mitigation, from whose shadows the attack models learn.
+    defended : dict of str to Recipe or platform
+        Name to how the target is trained and answers, such as `Filtered`.
     cache : ModelCache, optional
     n_jobs : int
 
     Returns
     -------
-    Result
-        Its `experiment` is that of the target.
+    dict of str to Result
+        The `experiment` of each is that of its target.
     """
-    experiment = replace(result.experiment, recipe=defended)
-    target = query_target(experiment, result.data, cache)
-    attack = ClassAttack(experiment.attack, child(experiment.seed, 4)).fit(result.shadows, n_jobs)
-    probability = attack.predict_proba(target.labels, target.vectors)
-    return replace(result, experiment=experiment, target=target, probability=probability)
+    attack = ClassAttack(result.experiment.attack, child(result.experiment.seed, 4)).fit(result.shadows, n_jobs)
+    attacked = {}
+    for name, recipe in defended.items():
+        experiment = replace(result.experiment, recipe=recipe)
+        target = query_target(experiment, result.data, cache)
+        probability = attack.predict_proba(target.labels, target.vectors)
+        attacked[name] = replace(result, experiment=experiment, target=target, probability=probability)
+    return attacked
+
+
+def with_l2(recipe, weight):
+    """Return a recipe with the paper's penalty, λ · Σθ² on all parameters (§IX).
+
+    Parameters
+    ----------
+    recipe : Recipe
+    weight : float
+        λ. The optimisers count λ/2, so theirs is twice this.
+    """
+    return replace(recipe, optimiser=replace(recipe.optimiser, l2=2 * weight))
+
+
+def with_dropout(recipe, share):
+    """Return a recipe in which a share of the hidden units sits out each update.
+
+    Not in the paper's Table III; the talk names it beside L2.
+    """
+    return replace(recipe, architecture=replace(recipe.architecture, dropout=share))
+
+
+def table_iii(recipe, l2=(1e-4, 5e-4, 1e-3, 5e-3, 1e-2), dropout=()):
+    """Return the rows of the paper's Table III around one recipe (§IX).
+
+    Parameters
+    ----------
+    recipe : Recipe
+    l2 : sequence of float
+        Weights λ of the penalty.
+    dropout : sequence of float
+        Shares of units; not in the paper's table.
+
+    Returns
+    -------
+    dict of str to Recipe or platform
+        The name in the table to how target and shadows are trained and answer.
+    """
+    filters = (TopK(3), TopK(1), LabelOnly(), Rounding(3), Rounding(1), Temperature(5), Temperature(20))
+    return (
+        {"none": recipe}
+        | {str(each): Filtered(recipe, each) for each in filters}
+        | {f"L2 {weight:.0e}".replace("e-0", "e-"): with_l2(recipe, weight) for weight in l2}
+        | {f"dropout {share:g}": with_dropout(recipe, share) for share in dropout}
+    )

@@ -16,9 +16,11 @@ import numpy as np
 import torch
 
 from mialib.batches import DenseBatch, DenseRecords, SparseRecords, as_features, is_sparse, unit
+from mialib.dropout import Dropout, NoDropout, check_dropout
 from mialib.products import BFloat16, Float32, aligned, filled_up
 
 MINUS_ONE = torch.tensor(-1.0)
+NO_DROPOUT = NoDropout()
 FEATURES_A_STEP = 2**26
 """Features, of all models' records, that `Stack.predict_proba` holds at once."""
 
@@ -87,14 +89,25 @@ class NN:
     activation : Tanh or ReLU
     products : Float32 or BFloat16
         In what the matrix products of training are computed.
+    dropout : float
+        Share of the hidden units that sit out each update.
+
+    Raises
+    ------
+    ValueError
+        If `dropout` is not a share below 1.
     """
 
     hidden: tuple[int, ...] = (128,)
     activation: Tanh | ReLU = Tanh()
     products: Float32 | BFloat16 = Float32()
+    dropout: float = 0.0
 
     models_a_block: ClassVar[int] = 5
     """Models that train as one stack on a CPU: about as many as its cache holds."""
+
+    def __post_init__(self):
+        check_dropout(self.dropout)
 
     def stack(self, n_models, shape, n_classes, device="cpu"):
         """Return a `DenseStack` of `n_models` models for records of a shape, all parameters zero."""
@@ -130,6 +143,7 @@ class Stack:
         whole = math.lcm(64, shapes[0][1])
         self.parameters = torch.zeros(n_models, -(-self.n_parameters // whole) * whole, device=self.device)
         self._layers = self.layers(self.parameters)
+        self.dropout = NO_DROPOUT
 
     @property
     def n_parameters(self):
@@ -192,6 +206,11 @@ class Stack:
         sums = [beheaded.logits(DenseBatch((b.float() * unit(x)).expand(self.n_models, -1, -1))) for b in batches]
         return self.architecture.activation.forward_(torch.cat(sums, dim=1)).cpu().numpy()
 
+    def drop_out(self, generators):
+        """Have hidden units sit out the updates to come, as the architecture says; one numpy Generator a model."""
+        if self.architecture.dropout:
+            self.dropout = Dropout(self.architecture.dropout, generators)
+
     def initialise(self, generators):
         """Draw every parameter from ±1/sqrt(fan in), Torch7's rule; one numpy Generator a model."""
         for m, rng in enumerate(generators):
@@ -231,7 +250,9 @@ class Stack:
         for start in range(0, n, step):
             rows = slice(start, start + step)
             asked = x[rows] if index is None else x[index[:, rows]]
-            batch = torch.from_numpy(asked).to(self.device).float() * scale
+            batch = torch.from_numpy(asked).to(self.device).float()
+            if scale != 1:
+                batch = batch * scale
             answers[:, rows] = of_logits(self.logits(DenseBatch(batch.expand(self.n_models, -1, -1)))).cpu().numpy()
         return answers
 
@@ -276,17 +297,18 @@ class DenseStack(Stack):
             Views into the gradient's buffer, from `layers`.
         """
         activation, products = self.architecture.activation, self.architecture.products
-        hidden, logits = dense_forward(activation, products, self._layers, batch)
+        hidden, logits = dense_forward(activation, products, self._layers, batch, self.dropout)
         delta = cross_entropy_delta(logits, y)
-        dense_backward(activation, products, self._layers, batch, hidden, delta, gradients)
+        dense_backward(activation, products, self._layers, batch, hidden, delta, gradients, self.dropout)
 
 
-def dense_forward(activation, products, layers, batch):
-    """Return the hidden layers' activations, a list, and the logits of fully connected layers."""
+def dense_forward(activation, products, layers, batch, dropout=NO_DROPOUT):
+    """Return the hidden layers, a list of (activations, what is left of them), and the logits of dense layers."""
     hidden, value = [], batch.times(*layers[0], products)
     for weights, biases in layers[1:]:
-        hidden.append(activation.forward_(value))
-        value = products.affine(hidden[-1], weights, biases)
+        value = activation.forward_(value)
+        hidden.append((value, dropout.forward(value)))
+        value = products.affine(hidden[-1][1], weights, biases)
     return hidden, value
 
 
@@ -297,13 +319,15 @@ def cross_entropy_delta(logits, y):
     return delta.div_(y.shape[1])
 
 
-def dense_backward(activation, products, layers, batch, hidden, delta, gradients):
+def dense_backward(activation, products, layers, batch, hidden, delta, gradients, dropout=NO_DROPOUT):
     """Write the gradients of fully connected layers, and return that of the first layer's sums, (M, n, units)."""
     for i in reversed(range(1, len(layers))):
         weights, biases = gradients[i]
-        products.write(hidden[i - 1].transpose(1, 2), delta, weights)
+        activations, left = hidden[i - 1]
+        products.write(left.transpose(1, 2), delta, weights)
         torch.sum(delta, dim=1, keepdim=True, out=biases)
-        delta = activation.backward_(products.multiply(delta, layers[i][0].transpose(1, 2)), hidden[i - 1])
+        delta = dropout.backward_(products.multiply(delta, layers[i][0].transpose(1, 2)))
+        delta = activation.backward_(delta, activations)
     weights, biases = gradients[0]
     batch.write_gradient(delta, weights, products)
     torch.sum(delta, dim=1, keepdim=True, out=biases)

@@ -4,6 +4,7 @@ from html import escape
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from mialib import claims, metrics
 from mialib.paths import shipped
@@ -20,15 +21,17 @@ class Table:
         Of strings, or of numbers shown to three decimals.
     foot : str
         Where the numbers come from.
+    kind : str, optional
+        A further class of the HTML, by which a page finds the table.
     """
 
-    def __init__(self, frame, foot):
-        self.frame, self.foot = frame.map(_cell), foot
+    def __init__(self, frame, foot, kind=""):
+        self.frame, self.foot, self._kind = frame.map(_cell), foot, f" {kind}" if kind else ""
 
     def _repr_html_(self):
         with pd.option_context("display.max_colwidth", None):
             table = self.frame.to_html(border=0, classes="mialib")
-        return f'<div class="mialib-table">{table}<p class="mialib-origin">{escape(self.foot)}</p></div>'
+        return f'<div class="mialib-table{self._kind}">{table}<p class="mialib-origin">{escape(self.foot)}</p></div>'
 
     def __repr__(self):
         with pd.option_context("display.max_colwidth", 60, "display.width", 200):
@@ -123,11 +126,16 @@ def scoreboard(runs, chapter=None, outcome=None):
         outcomes = [verdict.outcome for verdict in verdicts.values() if verdict]
         if chapter not in (None, claim.chapter) or (outcome and outcome not in outcomes):
             continue
-        row = {"claim": f"{claim.statement} ({claim.where})", "paper": claim.paper or BLANK}
+        row = {
+            "chapter": claim.chapter,
+            "claim": f"{claim.statement} ({claim.where})",
+            "paper": claim.paper or BLANK,
+        }
         for name, verdict in verdicts.items():
             row[name] = f"{_values(verdict)}: {verdict}" if verdict else claims.NOT_TESTABLE
         rows[claim.id] = row
-    return Table(pd.DataFrame.from_dict(rows, orient="index"), "where the runs come from: see the table of runs")
+    foot = "where the runs come from: see the table of runs"
+    return Table(pd.DataFrame.from_dict(rows, orient="index"), foot, "mialib-claims")
 
 
 def score_table(runs):
@@ -243,3 +251,60 @@ def beside_paper(chapter, numbers, origin, also=()):
         remarks.append(f"recorded run: {recorded.origin.badge}")
     shown = {title: {name: column.get(name, BLANK) for name in names} for title, column in columns.items()}
     return numbers_table(shown, origin, *remarks)
+
+
+def by_row(rows, origin, *remarks):
+    """Return a table of numbers with a row a setting, where there are more settings than numbers.
+
+    Parameters
+    ----------
+    rows : dict of str to dict
+        Setting to its numbers by name.
+    origin : Origin
+    *remarks : str
+        Further lines for the foot.
+    """
+    return Table(pd.DataFrame.from_dict(rows, orient="index").fillna(BLANK), "; ".join((origin.badge, *remarks)))
+
+
+def flat(rows, suffix):
+    """Return ``{"quantity, row, suffix": value}`` for a table of rows, as claims and prose take numbers."""
+    return {f"{quantity}, {row}, {suffix}": value for row, of_row in rows.items() for quantity, value in of_row.items()}
+
+
+def paper_table(name):
+    """Return a table of the paper, from ``book/<name>.yaml``: nested dicts of float."""
+    return yaml.safe_load(shipped("book", f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def beside_table_iii(rows, data, origin):
+    """Return the paper's Table III, ours and that of the run recorded in the profile laptop, in one cell each.
+
+    Parameters
+    ----------
+    rows : dict of str to dict
+        Mitigation to its numbers.
+    data : {"Purchase", "Texas"}
+    origin : Origin
+    """
+    paper, recorded = paper_table("table_iii")[data], claims.recorded_runs("laptop").get(origin.chapter)
+    then = recorded.numbers if recorded else {}
+    ours = {row: {q: then.get(f"{q}, {row}, {data}") for q in QUANTITIES} for row in dict.fromkeys((*paper, *rows))}
+    cells = {
+        row: {
+            q: " / ".join(map(_short, (paper.get(row, {}).get(q), rows.get(row, {}).get(q), ours[row][q])))
+            for q in QUANTITIES
+        }
+        for row in ours
+    }
+    remarks = [origin.badge, f"recorded run: {recorded.origin.badge}" if recorded else "no recorded run"]
+    frame = pd.DataFrame.from_dict(cells, orient="index")
+    return Table(frame, "; ".join(["each cell: paper / here / recorded run", *remarks]))
+
+
+QUANTITIES = ("test accuracy", "attack accuracy", "attack precision", "attack recall")
+"""Columns of Table III."""
+
+
+def _short(value):
+    return BLANK if value is None else f"{getattr(value, 'value', value):.2f}"

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from mialib.checks import whole
+from mialib.clusters import workers
 from mialib.models import NN
 from mialib.seeding import children
 
@@ -54,10 +55,16 @@ class Steps:
         return f"{self.n} steps"
 
 
+def _check_l2(l2):
+    if not l2 >= 0:
+        raise ValueError(f"l2 is {l2}; it must be at least 0")
+
+
 class _AdamSteps:
     """Adam as torch.optim's fused one, without what that does around its kernel at every step."""
 
-    def __init__(self, parameters, gradient):
+    def __init__(self, parameters, gradient, l2):
+        self._l2 = l2
         self._tensors = [[parameters], [gradient], [torch.zeros_like(gradient)], [torch.zeros_like(gradient)], []]
         self._step = torch.zeros((), device=parameters.device)
 
@@ -69,7 +76,7 @@ class _AdamSteps:
             lr=learning_rate,
             beta1=0.9,
             beta2=0.999,
-            weight_decay=0,
+            weight_decay=self._l2,
             eps=1e-8,
             amsgrad=False,
             maximize=False,
@@ -78,11 +85,22 @@ class _AdamSteps:
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam, with the usual moments."""
+    """Adam, with the usual moments.
+
+    Parameters
+    ----------
+    l2 : float
+        Weight λ of the penalty λ/2 · Σθ² on all parameters, whose gradient goes the way of the loss's.
+    """
+
+    l2: float = 0.0
+
+    def __post_init__(self):
+        _check_l2(self.l2)
 
     def start(self, parameters, gradient):
         """Return what updates `parameters` by `gradient`, one ``step(learning_rate)`` at a time."""
-        return _AdamSteps(parameters, gradient)
+        return _AdamSteps(parameters, gradient, self.l2)
 
 
 @dataclass(frozen=True)
@@ -98,8 +116,7 @@ class SGD:
     l2: float = 0.0
 
     def __post_init__(self):
-        if not self.l2 >= 0:
-            raise ValueError(f"l2 is {self.l2}; it must be at least 0")
+        _check_l2(self.l2)
 
     def start(self, parameters, gradient):
         """Return what updates `parameters` by `gradient`, one ``step(learning_rate)`` at a time."""
@@ -221,9 +238,12 @@ def fit_stack(recipe, x, y, n_classes, index, seeds, device=None):
         )
     device = device or default_device()
     stack = recipe.architecture.stack(len(index), np.shape(x)[1:], n_classes, device)
-    streams = [[np.random.default_rng(s) for s in children(seed, 2)] for seed in seeds]
-    stack.initialise([initial for initial, _ in streams])
-    shuffled = [_Shuffled(np.asarray(rows), order) for rows, (_, order) in zip(index, streams, strict=True)]
+    initial, orders, left_out = zip(
+        *([np.random.default_rng(s) for s in children(seed, 3)] for seed in seeds), strict=True
+    )
+    stack.initialise(initial)
+    stack.drop_out(left_out)
+    shuffled = [_Shuffled(np.asarray(rows), order) for rows, order in zip(index, orders, strict=True)]
     records, y = stack.records(x), np.asarray(y, np.int64)
 
     gradient = torch.zeros_like(stack.parameters)
@@ -246,8 +266,8 @@ def fit_blocks(recipe, x, y, n_classes, index, seeds, block_size, n_jobs=-1):
     """Train M models in blocks, side by side where there are cores for it.
 
     A block is a stack of models that trains on one thread. Blocks run in processes if there is
-    much to do and in threads else, or where `joblib.parallel_config` says, such as on a Dask
-    cluster. No number depends on `block_size`, on `n_jobs`, on where blocks run or in what order.
+    much to do and in threads else, or where `joblib.parallel_config` or ``MIALIB_CLUSTER`` says,
+    such as on a Dask cluster. No number depends on `block_size`, on `n_jobs`, on where blocks run or in what order.
 
     Parameters
     ----------
@@ -267,7 +287,8 @@ def fit_blocks(recipe, x, y, n_classes, index, seeds, block_size, n_jobs=-1):
     """
     if not len(index):
         return
-    size = min(block_size, -(-len(index) // joblib.effective_n_jobs(n_jobs)))
+    with workers():
+        size = min(block_size, -(-len(index) // joblib.effective_n_jobs(n_jobs)))
     blocks = [range(i, min(i + size, len(index))) for i in range(0, len(index), size)]
     prefer = "processes" if _multiplications(recipe, x, n_classes, index) > MUCH else "threads"
     threads, lost = torch.get_num_threads(), 0
@@ -277,8 +298,10 @@ def fit_blocks(recipe, x, y, n_classes, index, seeds, block_size, n_jobs=-1):
                 joblib.delayed(_fit_block)(b, recipe, x, y, n_classes, [index[i] for i in b], [seeds[i] for i in b])
                 for b in blocks
             ]
+            with workers():
+                parallel = joblib.Parallel(n_jobs, prefer=prefer, return_as="generator_unordered")
             try:
-                for block, parameters in joblib.Parallel(n_jobs, prefer=prefer, return_as="generator_unordered")(jobs):
+                for block, parameters in parallel(jobs):
                     blocks.remove(block)
                     yield block, parameters
             except (CancelledError, BrokenExecutor):

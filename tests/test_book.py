@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import nbformat
+import papermill
 import pytest
 
 from mialib import book, claims
 from mialib.book import ChapterError
+from mialib.executed import Executed
 
 ROOT = Path(__file__).parent.parent
 CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
@@ -74,18 +76,49 @@ def test_recorded_runs_are_of_their_profile():
         assert content["parameters"] == book.profile_parameters(path.stem, path.parent.name)
 
 
-def test_a_recorded_run_keeps_the_figure_that_is_tagged_so(tmp_path, monkeypatch):
-    chapter = ROOT / "book" / "model_inversion.ipynb"
-    monkeypatch.setattr(book, "execute", lambda source, output, parameters: shutil.copy(chapter, output))
+def test_a_recorded_run_keeps_numbers_cost_and_the_figure_that_is_tagged_so(tmp_path, monkeypatch):
+    committed = ROOT / "book" / "model_inversion.ipynb"
+    took = {"seconds": 1.5, "models": 22}
+    monkeypatch.setattr(book, "executed", lambda path, parameters: Executed(committed, took))
     monkeypatch.setattr(book, "profile_parameters", lambda name, profile: {"profile": profile})
+    monkeypatch.setattr(book, "write_score", lambda: None)
     monkeypatch.setattr(book, "shipped", lambda *parts: tmp_path.joinpath(*parts))
-    monkeypatch.setattr(book, "chapter", lambda name: chapter)
+    monkeypatch.setattr(book, "chapter", lambda name: committed)
     path = book.record("model_inversion", "tiny")
     assert path == tmp_path / "data" / "results" / "tiny" / "model_inversion.json"
-    assert json.loads(path.read_text(encoding="utf-8"))["origin"]["chapter"] == "model_inversion"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert content["origin"]["chapter"] == "model_inversion"
+    assert content["numbers"] == claims.run_in_notebook(committed).to_dict()["numbers"]
+    assert (content["seconds"], content["models"], content["parameters"]) == (1.5, 22, {"profile": "tiny"})
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
-    (cell,) = (cell for cell in code_cells(chapter) if "recorded" in tags(cell))
+    assert sorted(p.name for p in path.parent.iterdir()) == ["model_inversion.json", "model_inversion.png"]
+    (cell,) = (cell for cell in code_cells(committed) if "recorded" in tags(cell))
     assert "nearest" not in cell.source  # single images of CIFAR-10 may not ship
+
+
+def test_the_scoreboard_is_not_recorded(monkeypatch):
+    committed = ROOT / "book" / "scoreboard.ipynb"
+    monkeypatch.setattr(book, "executed", lambda path, parameters: Executed(committed, {}))
+    with pytest.raises(ChapterError, match="scoreboard checks no claims"):
+        book.record("scoreboard", "laptop")
+
+
+def test_the_score_in_readme_and_book_is_that_of_the_recorded_runs():
+    line = claims.score_line()
+    counts = claims.score(claims.recorded_runs("laptop"))
+    assert f"reproduced {counts['reproduced']} and did not reproduce {counts['not reproduced']};" in line
+    assert (ROOT / "book" / "score.md").read_text(encoding="utf-8") == f"{line}\n"
+    assert f"<!-- score -->\n{line}\n<!-- /score -->" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("profile", ["laptop", "paper"])
+def test_every_chapter_has_parameters_in_every_profile(profile):
+    for path in CHAPTERS:
+        known = {*papermill.inspect_notebook(str(path))}
+        given = book.profile_parameters(path.stem, profile)
+        assert set(given) <= known, path.stem
+        assert set(book.all_parameters(path.stem, profile)) == known
+        assert given.get("profile", profile) == profile
 
 
 @pytest.mark.parametrize("folder", [".", "book"], ids=["root", "book"])
@@ -136,19 +169,6 @@ def test_a_broken_verdict_fails_the_notebook_test(tmp_path, epochs):
     if epochs == "0":
         assert "Cell outputs differ" in ended.stdout
         assert "tables.check(origin, numbers)" in ended.stdout
-
-
-def test_a_build_leaves_the_committed_chapters_alone(tmp_path, monkeypatch):
-    before = {path: path.read_bytes() for path in CHAPTERS}
-    ran = []
-    monkeypatch.setattr(
-        book, "execute", lambda source, output, parameters: ran.append((Path(output).parent, parameters))
-    )
-    page = book.build(tmp_path / "build")
-    assert page.exists()
-    assert (page.parent / "book" / "location.html").exists()
-    assert ran == [(tmp_path / "build" / "book", {})] * len(CHAPTERS)
-    assert {path: path.read_bytes() for path in CHAPTERS} == before
 
 
 def test_a_book_with_a_warning_does_not_build(tmp_path, capfd):

@@ -15,7 +15,7 @@ from mialib.cache import ModelCache, model_key
 from mialib.datasets import Dataset
 from mialib.models import NN
 from mialib.seeding import child, children
-from mialib.training import Epochs, Recipe, Steps
+from mialib.training import Adam, Epochs, Recipe, Steps
 
 RECIPE = Recipe(NN((8,)), Epochs(2), batch_size=10)
 ROWS = np.arange(30)
@@ -34,6 +34,8 @@ def test_a_key_changes_with_everything_that_decides_a_model(monkeypatch):
             {"recipe": replace(RECIPE, length=Steps(2))},  # same number, other meaning
             {"recipe": replace(RECIPE, architecture=NN((9,)))},
             {"recipe": replace(RECIPE, learning_rate=0.01)},
+            {"recipe": replace(RECIPE, architecture=NN((8,), dropout=0.5))},
+            {"recipe": replace(RECIPE, optimiser=Adam(1e-3))},
             {"fingerprint": "other data"},
             {"seed": child(0, 2)},
             {"seed": child(1, 1)},

@@ -7,10 +7,22 @@ from sklearn.ensemble import RandomForestClassifier
 from mialib import experiment
 from mialib.classifiers import Classifier
 from mialib.experiment import Experiment, run
-from mialib.mitigations import Chain, Filtered, LabelOnly, Rounding, Temperature, TopK, attack_unaware
+from mialib.mitigations import (
+    Chain,
+    Filtered,
+    LabelOnly,
+    Rounding,
+    Temperature,
+    TopK,
+    attack_unaware,
+    table_iii,
+    with_dropout,
+    with_l2,
+)
 from mialib.models import NN
 from mialib.seeding import children
-from mialib.training import Epochs, Recipe
+from mialib.tables import paper_table
+from mialib.training import SGD, Adam, Epochs, Recipe
 
 VECTOR = np.array([0.05, 0.4, 0.25, 0.3], np.float32)
 TIED = np.array([0.2, 0.3, 0.2, 0.3], np.float32)
@@ -206,13 +218,38 @@ def test_filters_nest_around_platforms(data):
 def test_an_attacker_who_does_not_know_has_undefended_shadows(data, trained):
     plain = Experiment(100, 3, RECIPE, seed=3)
     open_ = run(plain, data)
-    same = attack_unaware(open_, RECIPE)
+    (same,) = attack_unaware(open_, {"none": RECIPE}).values()
     np.testing.assert_array_equal(same.probability, open_.probability)
     hot = Filtered(RECIPE, Temperature(20))
-    blind, knowing = attack_unaware(open_, hot), run(replace(plain, recipe=hot), data)
+    blind, knowing = attack_unaware(open_, {"hot": hot})["hot"], run(replace(plain, recipe=hot), data)
     np.testing.assert_array_equal(blind.target.vectors, knowing.target.vectors)
     assert blind.shadows is open_.shadows
     assert blind.experiment.recipe is hot
     assert blind.recall < open_.recall - 0.2  # no answer is as sure as a member's was
     assert knowing.recall > blind.recall + 0.2
     assert sum(trained) == 4
+
+
+def test_whoever_knows_the_temperature_undoes_it(data):
+    plain = Experiment(100, 3, RECIPE, seed=3)
+    undone = Filtered(RECIPE, Chain(Temperature(20), Temperature(1 / 20)))
+    seen, open_ = run(replace(plain, recipe=undone), data), run(plain, data)
+    np.testing.assert_allclose(seen.target.vectors, open_.target.vectors, atol=1e-5)
+    assert np.mean(seen.inferred == open_.inferred) > 0.97
+
+
+def test_table_iii_has_the_papers_rows():
+    rows = table_iii(RECIPE, dropout=(0.5,))
+    for data in paper_table("table_iii").values():
+        assert set(data) <= set(rows)
+    assert rows["none"] == RECIPE
+    assert rows["L2 5e-4"] == with_l2(RECIPE, 5e-4)
+    assert rows["dropout 0.5"] == with_dropout(RECIPE, 0.5)
+    assert rows["rounding d = 3"] == Filtered(RECIPE, Rounding(3))
+
+
+def test_training_mitigations_are_other_recipes():
+    assert with_l2(RECIPE, 1e-3) == replace(RECIPE, optimiser=Adam(2e-3))
+    assert with_l2(replace(RECIPE, optimiser=SGD()), 1e-3).optimiser == SGD(2e-3)
+    assert with_dropout(RECIPE, 0.5).architecture == NN((32,), dropout=0.5)
+    assert with_dropout(with_l2(RECIPE, 1), 0.5).optimiser == Adam(2)

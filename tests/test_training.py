@@ -12,7 +12,7 @@ from mialib.models import NN, ReLU
 from mialib.products import LARGE
 from mialib.seeding import child, children
 from mialib.standins import binary_records, images
-from mialib.training import Epochs, Recipe, Steps, _Shuffled, fit_blocks, fit_stack
+from mialib.training import SGD, Adam, Epochs, Recipe, Steps, _Shuffled, fit_blocks, fit_stack
 
 RECIPE = Recipe(NN((16,)), Epochs(6), batch_size=20)
 
@@ -30,11 +30,13 @@ class Kind:
         return fit(self.recipe, self.data, self.index, self.seeds).parameters.numpy()
 
 
-@pytest.fixture(params=["dense", "sparse", "odd", "large", "images"])
+@pytest.fixture(params=["dense", "sparse", "odd", "large", "images", "dropout", "dropout of images"])
 def kind(request, data, index):
     seeds = children(5, len(index))
     if request.param == "dense":
         return Kind(RECIPE, data, index, seeds)
+    if request.param == "dropout":
+        return Kind(replace(RECIPE, architecture=NN((13, 9), dropout=0.3)), data, index, seeds)
     if request.param == "sparse":
         x, y = binary_records(600, 50, 4, rate=-3.0, spread=0.5, separation=0.7, seed=3)
         assert is_sparse(x)
@@ -50,7 +52,8 @@ def kind(request, data, index):
         assert LARGE < 40 * 500 * 120
         return Kind(recipe, replace(data, x=x), index, seeds)
     x, y = images(600, 4, 30, seed=3)
-    recipe = Recipe(CNN(((4, 5), (6, 3)), (16,)), Epochs(1), batch_size=20)
+    dropout = 0.5 if request.param == "dropout of images" else 0
+    recipe = Recipe(CNN(((4, 5), (6, 3)), (16,), dropout=dropout), Epochs(1), batch_size=20)
     return Kind(recipe, replace(data, x=x, y=y), index, seeds)
 
 
@@ -106,6 +109,57 @@ def test_a_stack_equals_a_plain_pytorch_loop(data, index):
     with torch.no_grad():
         theirs = torch.softmax(model(torch.from_numpy(data.x).float()), dim=1).numpy()
     np.testing.assert_allclose(ours.predict_proba(data.x)[0], theirs, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "l2"), [(NN((16,)), 0.3), (NN((16,), dropout=0.4), 0), (NN((12, 7), ReLU(), dropout=0.25), 0.01)]
+)
+def test_l2_and_dropout_equal_a_plain_pytorch_loop(data, index, architecture, l2):
+    """Autograd through the masks that each model draws for itself, and torch's own Adam with weight decay."""
+    recipe = Recipe(architecture, Epochs(4), batch_size=20, learning_rate=0.01, optimiser=Adam(l2))
+    seeds = children(5, 2)
+    ours = fit(recipe, data, index[:2], seeds)
+    initial, order, left_out = (np.random.default_rng(s) for s in children(seeds[1], 3))
+    start = architecture.stack(1, data.x.shape[1:], data.n_classes)
+    start.initialise([initial])
+    theirs = [torch.nn.Parameter(t[0].clone()) for layer in start.layers(start.parameters) for t in layer]
+    optimiser = torch.optim.Adam(theirs, lr=0.01, weight_decay=l2)
+    stream = _Shuffled(index[1], order)
+    for _ in range(4 * 90 // 20):
+        rows = stream.take(20)
+        value = torch.from_numpy(data.x[rows]).float()
+        for i, units in enumerate(architecture.hidden):
+            value = architecture.activation.forward(value @ theirs[2 * i] + theirs[2 * i + 1])
+            if architecture.dropout:
+                seated = left_out.random((20, units), np.float32) >= architecture.dropout
+                value = value * torch.from_numpy(seated) / (1 - architecture.dropout)
+        optimiser.zero_grad()
+        logits = value @ theirs[-2] + theirs[-1]
+        torch.nn.functional.cross_entropy(logits, torch.from_numpy(data.y[rows])).backward()
+        optimiser.step()
+    for layer, expected in zip(ours.layers(ours.parameters), zip(theirs[::2], theirs[1::2], strict=True), strict=True):
+        for found, parameter in zip(layer, expected, strict=True):
+            np.testing.assert_allclose(found[1].numpy().reshape(parameter.shape), parameter.detach().numpy(), atol=2e-4)
+
+
+def test_nothing_is_left_out_of_an_answer(data, index):
+    stack = fit(replace(RECIPE, architecture=NN((16,), dropout=0.5)), data, index[:1], children(5, 1))
+    np.testing.assert_array_equal(stack.predict_proba(data.x), stack.predict_proba(data.x))
+    plain = NN((16,)).stack(0, data.x.shape[1:], data.n_classes).with_parameters(stack.parameters)
+    np.testing.assert_array_equal(stack.predict_proba(data.x), plain.predict_proba(data.x))
+
+
+@pytest.mark.parametrize("share", [-0.1, 1, float("nan")])
+@pytest.mark.parametrize("architecture", [NN, CNN])
+def test_a_share_of_units_is_at_least_none_and_not_all(architecture, share):
+    with pytest.raises(ValueError, match=f"dropout is {share}; it must be at least 0 and below 1"):
+        architecture(dropout=share)
+
+
+@pytest.mark.parametrize("optimiser", [Adam, SGD])
+def test_a_negative_penalty_is_refused(optimiser):
+    with pytest.raises(ValueError, match="l2 is -1; it must be at least 0"):
+        optimiser(-1)
 
 
 def blocks(kind, n_jobs, block_size, much=training.MUCH):
