@@ -41,6 +41,11 @@ class Records:
         return Records(x, self.labels[rows])
 
     @classmethod
+    def of(cls, data, rows):
+        """Return some records of a `Dataset`."""
+        return cls(data.x[rows], data.y[rows])
+
+    @classmethod
     def read(cls, path, label="label"):
         """Read records from a file.
 
