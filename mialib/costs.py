@@ -103,7 +103,7 @@ class Forests:
 
 
 def _threat_model(p):
-    return [Training(p["dataset"], 1, p["size"], p["epochs"])]
+    return [Training(p["dataset"], 1 + p["n_shadow"], p["size"], p["epochs"])]
 
 
 def _shadow_training(p):
@@ -166,6 +166,14 @@ def _synthesis(p):
     ]
 
 
+def _audit(p):
+    n = 1 + p["n_shadow"]
+    return [
+        Training(p["dataset"], 1 + 2 * p["n_network_shadow"], p["size"], p["epochs"]),
+        Forests("adult", n, p["adult_size"]),
+    ]
+
+
 def _model_inversion(p):
     n = 1 + p["n_shadow"]
     return [
@@ -190,6 +198,7 @@ PLANS = {
     "failures": _failures,
     "noise": _noise,
     "synthesis": _synthesis,
+    "audit": _audit,
     "model_inversion": _model_inversion,
     "remember_too_much": _remember_too_much,
 }

@@ -113,7 +113,7 @@ class SavedAnswers:
             both = np.intersect1d(columns["id"][own & member], columns["id"][own & ~member])
             if len(both):
                 raise ValueError(
-                    f"{path} has {len(both)} ids both in and out, such as {both[0]!r}; a record can be one only"
+                    f"{path} has {len(both)} ids both in and out, such as {both[0]}; a record can be one only"
                 )
         return cls(vectors, columns[label], member, shadow, names)
 

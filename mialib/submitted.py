@@ -41,6 +41,11 @@ class Records:
         return Records(x, self.labels[rows])
 
     @classmethod
+    def of(cls, data, rows):
+        """Return some records of a `Dataset`."""
+        return cls(data.x[rows], data.y[rows])
+
+    @classmethod
     def read(cls, path, label="label"):
         """Read records from a file.
 
@@ -78,9 +83,7 @@ def joined(first, second):
     if all(tables):
         if set(first.x.columns) != set(second.x.columns):
             foreign = set(first.x.columns) ^ set(second.x.columns)
-            raise ValueError(
-                f"columns {some(sorted(map(str, foreign)))} are in one file only; all need the same columns"
-            )
+            raise ValueError(f"columns {some(sorted(map(str, foreign)))} are in one part only; all need the same")
         x = pd.concat([first.x, second.x[first.x.columns]], ignore_index=True)
     elif any(tables) or first.x.shape[1:] != second.x.shape[1:]:
         raise ValueError(

@@ -40,7 +40,7 @@ def test_shapes_are_those_of_the_data():
 
 
 def test_an_estimate_scales_a_recorded_run_by_work_and_machine(monkeypatch):
-    parameters = {"dataset": "purchase", "size": 1000, "epochs": 10}
+    parameters = {"dataset": "purchase", "size": 1000, "epochs": 10, "n_shadow": 0}
     recorded = {
         "parameters": parameters,
         "seconds": 36.0,

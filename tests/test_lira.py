@@ -8,6 +8,7 @@ from mialib import lira, metrics
 from mialib.experiment import Experiment, models, run
 from mialib.lira import Gaussians, OwnVariance, SharedVariance, logit_confidence
 from mialib.models import NN
+from mialib.rivals import rivals
 from mialib.splits import TargetHalves, split, target_halves
 from mialib.training import Epochs, Recipe
 
@@ -136,3 +137,21 @@ def test_offline_shadows_know_none_of_the_targets_records(data):
     deviation = np.sqrt(shadow.var(axis=0, ddof=1).mean())
     observed = logit_confidence(result.target.labels, result.target.vectors)
     np.testing.assert_allclose(found.score, (observed - shadow.mean(axis=0)) / deviation, rtol=1e-4, atol=1e-4)
+
+
+def test_rivals_are_what_each_attack_says_alone(data):
+    result = run(OVERFITTED, data)
+    found = rivals(result)
+    assert list(found) == [
+        "gap attack",
+        "confidence threshold",
+        "loss threshold",
+        "shadow attack",
+        "LiRA, offline",
+        "LiRA, online",
+    ]
+    assert metrics.precision(result.target.member, found["shadow attack"].inferred) == result.precision
+    np.testing.assert_array_equal(found["LiRA, offline"].score, lira.offline(result).score)
+    np.testing.assert_array_equal(found["LiRA, online"].inferred, lira.online(OVERFITTED, data).inferred)
+    gap = metrics.gap_precision(result.target.train_accuracy, result.target.test_accuracy)
+    assert metrics.precision(result.target.member, found["gap attack"].inferred) == pytest.approx(gap)
