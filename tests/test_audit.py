@@ -1,6 +1,7 @@
 import json
 import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -562,3 +563,13 @@ def test_arrays_without_pickles(tmp_path):
     np.savez(tmp_path / "x.npz", x=np.zeros((1, 2)))
     with pytest.raises(ValueError, match="has no array 'y'; it needs x, y"):
         Records.read(tmp_path / "x.npz")
+
+
+def test_the_readmes_example_runs(tmp_path, monkeypatch, capsys):
+    text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(from mialib.audit.*?)```", text, re.DOTALL)
+    assert example.count("\n") <= 15
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "README.md", "exec"), {})
+    assert "Membership leaks" in capsys.readouterr().out
+    assert (tmp_path / "report.html").exists()
