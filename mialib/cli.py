@@ -1,6 +1,7 @@
 """The command ``mia``."""
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
@@ -55,8 +56,7 @@ def whole_book(arguments):
     page, failures = build(Path("_build", arguments.profile), arguments.profile, arguments.jobs, arguments.cluster)
     print(page)
     if failures:
-        failed = "; ".join(f"{name}: {message}" for name, message in failures.items())
-        raise RuntimeError(f"{len(failures)} chapters did not run to their end: {failed}")
+        raise RuntimeError(f"{len(failures)} chapters did not run to their end: {'; '.join(failures.values())}")
 
 
 def sweep(arguments):
@@ -111,12 +111,16 @@ def show_claims(arguments):
 
 
 def cache(arguments):
-    """Say how much is cached, or remove the trained models."""
+    """Say how much is cached, or remove trained models and chapters that were run."""
+    from mialib.executed import all_kept
+
     models = ModelCache()
     if arguments.clear:
         models.clear()
+        for folder in all_kept():
+            shutil.rmtree(folder)
     n_models, n_bytes = models.size()
-    print(f"{cache_dir()}: {n_models} models, {n_bytes / 2**20:.1f} MiB")
+    print(f"{cache_dir()}: {n_models} models, {n_bytes / 2**20:.1f} MiB; {len(all_kept())} runs of chapters")
 
 
 def parser():

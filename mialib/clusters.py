@@ -9,6 +9,9 @@ import joblib
 CLUSTER = "MIALIB_CLUSTER"
 """Environment variable: address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``."""
 
+PATIENCE = 10
+"""Seconds that a scheduler has to answer."""
+
 
 def workers():
     """Return a context in which joblib's work goes to the cluster of ``MIALIB_CLUSTER``, if that is set.
@@ -34,6 +37,6 @@ def _client(address):
     except ImportError as error:
         raise ImportError(f'{CLUSTER} is set, but dask is missing; pip install "mialib[dask]"') from error
     try:
-        return Client(address, timeout=10)
+        return Client(address, timeout=PATIENCE)
     except (OSError, ValueError) as error:
         raise OSError(f"no Dask scheduler answers at {address}; start one, or name another address") from error

@@ -99,6 +99,11 @@ def executed(chapter, parameters, environment=None):
     return kept(chapter, parameters)
 
 
+def all_kept():
+    """Return the folders of all runs that are kept, a list of Path."""
+    return [path.parent for path in sorted((cache_dir() / "chapters").glob("*/took.json"))]
+
+
 def _sweep(folder):
     """Remove what processes that were killed left half-done."""
     for partial in folder.glob("*.part"):

@@ -14,7 +14,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from mialib import book
+from mialib import book, pages
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 WIDTHS = {"desktop": 1280, "phone": 390}
@@ -144,3 +144,21 @@ def test_figures_stay_readable_in_dark_mode(site, browser):
     brightness = pixels.mean(axis=2)
     assert np.quantile(brightness, 0.5) > 0.7
     assert brightness.min() < 0.3
+
+
+def test_a_chapter_says_how_to_run_it_again(tmp_path, monkeypatch):
+    (tmp_path / "book" / "profiles" / "laptop").mkdir(parents=True)
+    (tmp_path / "data" / "results" / "laptop").mkdir(parents=True)
+    monkeypatch.setattr(pages, "shipped", lambda *parts: tmp_path.joinpath(*parts))
+    (tmp_path / "book" / "times.json").write_text('{"toy": 12}', encoding="utf-8")
+    profile = tmp_path / "book" / "profiles" / "laptop" / "toy.yaml"
+    profile.write_text("source: real\nshares: [1]\nconvolutions: true\nsize: 1200\nseed: 0\n", encoding="utf-8")
+    text = pages.run_again("toy")
+    assert "`mia run toy`: about 12 seconds on 2 cores, profile sample" in text
+    assert "`mia run toy --profile laptop`: not recorded" in text
+    assert "`papermill book/toy.ipynb out.ipynb -p size 1200`" in text
+    assert "paper" not in text.replace("papermill", "")
+    recorded = tmp_path / "data" / "results" / "laptop" / "toy.json"
+    recorded.write_text('{"seconds": 430.0, "peak memory in MiB": 1536}', encoding="utf-8")
+    assert "7 minutes and 1.5 GiB from an empty cache" in pages.run_again("toy")
+    assert pages.run_again("unknown").count("\n- ") == 1
