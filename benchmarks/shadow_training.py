@@ -26,12 +26,13 @@ from mialib import batches, products, training
 from mialib.attack import ATTACK_RECIPE, ClassAttack, query
 from mialib.convolution import CNN
 from mialib.datasets import load
-from mialib.experiment import Experiment, run, train_models
+from mialib.experiment import Experiment, run
 from mialib.metrics import roc_auc
 from mialib.models import NN
 from mialib.products import BFloat16
 from mialib.seeding import children
 from mialib.splits import shadow_sets, split
+from mialib.trained import train_models
 from mialib.training import Epochs, Recipe, Steps, fit_blocks
 
 CORES = os.cpu_count()

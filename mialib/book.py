@@ -1,6 +1,5 @@
-"""The chapters: which there are, how one is run through papermill, refreshed, recorded, and made a page."""
+"""The book as it is kept: chapters refreshed and recorded, the score, and the pages."""
 
-import ast
 import base64
 import json
 import os
@@ -8,128 +7,19 @@ import platform
 import re
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import nbformat
-import papermill
-import yaml
-from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
-from mialib import claims
+from mialib import chapters, claims
+from mialib.chapters import ChapterError
 from mialib.executed import executed
-from mialib.paths import shipped
-
-SCOREBOARD = "scoreboard"
-"""The chapter that reads what the others measured, and measures nothing itself."""
-
+from mialib.paths import shipped, write_text
 
 SCORE = re.compile("(<!-- score -->).*(<!-- /score -->)", re.DOTALL)
 """Where the README holds the score."""
-
-
-class ChapterError(RuntimeError):
-    """A chapter did not run to its end, or does not exist."""
-
-
-def chapters():
-    """Return the paths of the book's notebooks, in the order of its table of contents."""
-    contents = yaml.safe_load(shipped("_toc.yml").read_text(encoding="utf-8"))
-    files = [entry["file"] for part in contents["parts"] for entry in part["chapters"]]
-    paths = [shipped(f"{file}.ipynb") for file in files]
-    return [path for path in paths if path.exists()]
-
-
-def chapter(name):
-    """Return the path of one chapter.
-
-    Raises
-    ------
-    ChapterError
-        If there is no such chapter.
-    """
-    paths = {path.stem: path for path in chapters()}
-    if name not in paths:
-        raise ChapterError(f"there is no chapter {name!r}; there are {', '.join(paths)}")
-    return paths[name]
-
-
-def profile_parameters(name, profile):
-    """Return a chapter's parameters in a profile, a dict; the default profile ``sample`` changes none.
-
-    Raises
-    ------
-    ChapterError
-        If the profile has no file for this chapter.
-    """
-    if profile == "sample":
-        return {}
-    path = shipped("book", "profiles", profile, f"{name}.yaml")
-    if not path.exists():
-        raise ChapterError(f"profile {profile!r} has no parameters for {name}: {path} does not exist")
-    parameters = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return parameters if name == SCOREBOARD else {"profile": profile, **parameters}
-
-
-def all_parameters(name, profile):
-    """Return all of a chapter's parameters in a profile, a dict, the chapter's defaults where the profile has none.
-
-    Raises
-    ------
-    ChapterError
-        If the profile has no file for this chapter.
-    """
-    given = profile_parameters(name, profile)
-    defaults = papermill.inspect_notebook(str(chapter(name)))
-    return {key: ast.literal_eval(of["default"]) for key, of in defaults.items()} | given
-
-
-def execute(source, output, parameters=None):
-    """Run a chapter beside its final place, then rename; a chapter that fails leaves nothing there.
-
-    Parameters
-    ----------
-    source, output : path
-    parameters : dict, optional
-
-    Raises
-    ------
-    ChapterError
-        With the message of the cell that failed.
-    """
-    output = Path(output).resolve()
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent) as folder:
-        partial = Path(folder, output.name)
-        try:
-            papermill.execute_notebook(
-                str(source),
-                str(partial),
-                parameters or {},
-                cwd=str(Path(source).parent),
-                kernel_name="python3",
-                progress_bar=False,
-            )
-        except PapermillExecutionError as error:
-            raise ChapterError(f"{Path(source).stem}: {error.ename}: {error.evalue}") from error
-        strip(partial)
-        os.replace(partial, output)
-
-
-def strip(path):
-    """Remove from an executed notebook what differs between runs: timings, paths, versions."""
-    notebook = nbformat.read(path, as_version=4)
-    notebook.metadata = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
-    }
-    for position, cell in enumerate(notebook.cells):
-        cell.id = f"cell-{position}"
-        kept = {"tags", "mystnb"}
-        cell.metadata = {key: value for key, value in cell.metadata.items() if key in kept and value}
-    nbformat.write(notebook, path)
 
 
 def refresh(names):
@@ -141,10 +31,10 @@ def refresh(names):
     kept = shipped("book", "times.json")
     times = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
     for name in tqdm(names, "refreshing", unit="chapter"):
-        path, started = chapter(name), time.monotonic()
-        execute(path, path)
+        path, started = chapters.path(name), time.monotonic()
+        chapters.execute(path, path)
         times[name] = round(time.monotonic() - started)
-        write(kept, json.dumps(times, indent=1) + "\n")
+        write_text(kept, json.dumps(times, indent=1) + "\n")
         for image in _figures(path, "cover"):
             (path.parent / "cover.png").write_bytes(image)
     write_score()
@@ -153,10 +43,11 @@ def refresh(names):
 def write_score():
     """Write the score of the recorded runs where readers look: ``book/score.md`` and the README."""
     line = claims.score_line()
-    write(shipped("book", "score.md"), f"{line}\n")
+    write_text(shipped("book", "score.md"), f"{line}\n")
     readme = shipped("README.md")
     if readme.exists():
-        write(readme, SCORE.sub(lambda found: f"{found[1]}\n{line}\n{found[2]}", readme.read_text(encoding="utf-8")))
+        before = readme.read_text(encoding="utf-8")
+        write_text(readme, SCORE.sub(lambda found: f"{found[1]}\n{line}\n{found[2]}", before))
 
 
 def _figures(path, tag):
@@ -188,8 +79,8 @@ def record(name, profile):
     ChapterError
         If the chapter fails, or checks no claims.
     """
-    parameters = profile_parameters(name, profile)
-    found = executed(chapter(name), parameters)
+    parameters = chapters.profile_parameters(name, profile)
+    found = executed(chapters.path(name), parameters)
     if found.run is None:
         raise ChapterError(f"{name} checks no claims, so there is nothing to record; record another chapter")
     content = {
@@ -200,18 +91,11 @@ def record(name, profile):
     }
     path = shipped("data") / "results" / profile / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     for figure in _figures(found.notebook, "recorded"):
         path.with_suffix(".png").write_bytes(figure)
     write_score()
     return path
-
-
-def write(path, text):
-    """Write a file under a temporary name, then rename it."""
-    partial = path.with_name(f"{path.name}.part")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
 
 
 def html(folder):

@@ -11,8 +11,8 @@ import pandas as pd
 import psutil
 from tqdm import tqdm
 
-from mialib import book, costs
-from mialib.book import SCOREBOARD, ChapterError
+from mialib import book, chapters, costs
+from mialib.chapters import SCOREBOARD, ChapterError
 from mialib.clusters import CLUSTER
 from mialib.executed import executed
 from mialib.paths import shipped
@@ -47,7 +47,7 @@ def build(folder, profile="sample", n_jobs=None, cluster=None):
         If the pages do not build, or the profile lacks a chapter.
     """
     folder = Path(folder).resolve()
-    parameters = {path.stem: book.profile_parameters(path.stem, profile) for path in book.chapters()}
+    parameters = {path.stem: chapters.profile_parameters(path.stem, profile) for path in chapters.paths()}
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(shipped("book"), folder / "book", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     for name in ("_config.yml", "_toc.yml"):
@@ -56,7 +56,7 @@ def build(folder, profile="sample", n_jobs=None, cluster=None):
     environment = {CLUSTER: cluster} if cluster else {}
     failures = run_side_by_side(folder / "book", parameters, environment, n_jobs or max(1, (os.cpu_count() or 1) // 2))
     board = folder / "book" / f"{SCOREBOARD}.ipynb"
-    book.execute(board, board, last)
+    chapters.execute(board, board, last)
     return book.html(folder), failures
 
 
@@ -88,7 +88,7 @@ def run_side_by_side(pages, parameters, environment, n_jobs):
                 held = sum(needs[other] for other in running.values())
                 if len(running) < n_jobs and (not running or held + needs[name] <= free):
                     waiting.remove(name)
-                    run = pool.submit(executed, book.chapter(name), parameters[name], environment)
+                    run = pool.submit(executed, chapters.path(name), parameters[name], environment)
                     running[run] = name
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for run in done:
@@ -122,9 +122,9 @@ def cost_table(profile):
         If the profile lacks a chapter.
     """
     rate, rows = costs.multiplications_a_second(), {}
-    for path in book.chapters():
+    for path in chapters.paths():
         if path.stem != SCOREBOARD:
-            of = costs.estimate(path.stem, book.all_parameters(path.stem, profile), rate)
+            of = costs.estimate(path.stem, chapters.profile_parameters(path.stem, profile), rate)
             rows[path.stem] = vars(of) if of else {}
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=[field.name for field in fields(costs.Estimate)])
     total = frame.sum()
@@ -147,7 +147,7 @@ def cost_table(profile):
 
 def _memory(name, given):
     """Return the bytes of memory that a chapter is expected to need; a generous guess where no run was recorded."""
-    expected = costs.estimate(name, book.all_parameters(name, "sample") | given)
+    expected = costs.estimate(name, given)
     return expected.memory if expected else 4 * 2**30
 
 

@@ -27,14 +27,14 @@ def data(arguments):
 
 def run(arguments):
     """Run one chapter with other parameters."""
-    from mialib import book
+    from mialib import chapters
 
     parameters = dict(_parameter(text) for text in arguments.parameter)
     if parameters and arguments.profile == "sample":
         parameters = {"profile": "own", **parameters}
-    parameters = {**book.profile_parameters(arguments.chapter, arguments.profile), **parameters}
+    parameters = {**chapters.profile_parameters(arguments.chapter, arguments.profile), **parameters}
     output = arguments.output or Path(f"{arguments.chapter}.out.ipynb")
-    book.execute(book.chapter(arguments.chapter), output, parameters)
+    chapters.execute(chapters.path(arguments.chapter), output, parameters)
     print(output)
 
 
@@ -61,11 +61,11 @@ def whole_book(arguments):
 
 def sweep(arguments):
     """Run a chapter over a grid of parameters."""
-    from mialib import book, plots
+    from mialib import chapters, plots
     from mialib.sweeps import grid, lines, sweep
 
     points, folder = grid(arguments.grid), arguments.output or Path("_build", "sweeps", arguments.chapter)
-    profile = book.profile_parameters(arguments.chapter, arguments.profile)
+    profile = chapters.profile_parameters(arguments.chapter, arguments.profile)
     given = profile | dict(_parameter(text) for text in arguments.parameter)
     if given.get("profile", "sample") == "sample":
         given["profile"] = "own"
@@ -88,16 +88,16 @@ def _on(cluster):
 
 def refresh(arguments):
     """Run chapters at their defaults and commit their outputs."""
-    from mialib import book
+    from mialib import book, chapters
 
-    book.refresh(arguments.chapter or [path.stem for path in book.chapters()])
+    book.refresh(arguments.chapter or [path.stem for path in chapters.paths()])
 
 
 def record(arguments):
     """Run chapters in a profile and keep their numbers in data/results."""
-    from mialib import book
+    from mialib import book, chapters
 
-    for name in arguments.chapter or [path.stem for path in book.chapters() if path.stem != book.SCOREBOARD]:
+    for name in arguments.chapter or [path.stem for path in chapters.paths() if path.stem != chapters.SCOREBOARD]:
         print(book.record(name, arguments.profile))
 
 

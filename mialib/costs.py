@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mialib import chapters
 from mialib.convolution import CNN
 from mialib.models import NN
 from mialib.paths import shipped
@@ -234,7 +235,7 @@ def estimate(name, parameters, rate=None):
     name : str
         Of a chapter.
     parameters : dict
-        Its parameters, all of them.
+        Its parameters, where they differ from its defaults.
     rate : float, optional
         Of this machine; see `multiplications_a_second`. By default that of the machine that recorded.
 
@@ -246,7 +247,8 @@ def estimate(name, parameters, rate=None):
     recorded = _recorded(name)
     if name not in PLANS or recorded is None:
         return None
-    plan, before = PLANS[name](parameters), PLANS[name](recorded["parameters"])
+    defaults = chapters.all_parameters(name, "sample")
+    plan, before = (PLANS[name](defaults | given) for given in (parameters, recorded["parameters"]))
     more = _total(plan, "multiplications") / _total(before, "multiplications")
     slower = recorded.get("multiplications a second", rate) / rate if rate else 1
     scale = more * slower / 3600

@@ -78,7 +78,7 @@ def executed(chapter, parameters, environment=None):
 
     Raises
     ------
-    mialib.book.ChapterError
+    mialib.chapters.ChapterError
         If a cell fails; nothing is kept then, except the models that were trained.
     """
     found = kept(chapter, parameters)

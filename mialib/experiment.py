@@ -4,17 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
 
 from mialib import metrics
 from mialib.attack import ATTACK_RECIPE, Answers, ClassAttack, query
-from mialib.cache import ModelCache, model_key
 from mialib.checks import whole
-from mialib.progress import progress
 from mialib.records import Dataset
 from mialib.seeding import child, children
 from mialib.splits import OwnOut, ShadowSets, SharedOut, Split, shadow_sets, split
-from mialib.training import Recipe, default_device, fit_blocks
+from mialib.trained import train_models
+from mialib.training import Recipe
 
 
 @dataclass(frozen=True)
@@ -165,13 +163,32 @@ def run(experiment, data, cache=None, n_jobs=-1):
     ValueError
         If the data do not carry the experiment's sizes.
     """
-    split_seed, sets_seed, _, _, attack_seed = children(experiment.seed, 5)
+    split_seed, sets_seed = children(experiment.seed, 2)
     parts = split(len(data), experiment.size, split_seed, data.groups)
     sets = shadow_sets(parts.pool, experiment.n_shadow, experiment.size, sets_seed, experiment.out, data.groups)
     stack = _target_and_shadows(experiment, data, parts, sets, cache, n_jobs)
     target = query(stack.models(slice(0, 1)), data, parts.target_in[None], parts.target_out[None])
     shadows = query(stack.models(slice(1, None)), data, sets.in_, sets.out)
-    attack = ClassAttack(experiment.attack, attack_seed).fit(shadows, n_jobs)
+    return attacked(experiment, data, parts, sets, target, shadows, n_jobs)
+
+
+def attacked(experiment, data, parts, sets, target, shadows, n_jobs=-1):
+    """Have attack models learn from the shadows' answers, and return what they find in the target's.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    data : Dataset
+    parts : Split
+    sets : ShadowSets
+    target, shadows : Answers
+    n_jobs : int
+
+    Returns
+    -------
+    Result
+    """
+    attack = ClassAttack(experiment.attack, child(experiment.seed, 4)).fit(shadows, n_jobs)
     probability = attack.predict_proba(target.labels, target.vectors)
     return Result(experiment, data, parts, sets, target, shadows, probability)
 
@@ -218,76 +235,6 @@ def sweep(experiments, data, cache=None, n_jobs=-1):
     return pd.DataFrame(rows)
 
 
-def attack_with(experiment, data, shadow_data, cache=None, n_jobs=-1):
-    """Attack a target through shadow models that know other records than its own: synthetic or noisy ones (§V-C).
-
-    Parameters
-    ----------
-    experiment : Experiment
-    data : Dataset
-        Of the target, which is that of ``run(experiment, data)``.
-    shadow_data : Dataset
-        From all of which the shadows' sets are drawn.
-    cache : ModelCache, optional
-    n_jobs : int
-
-    Returns
-    -------
-    Result
-        Its `shadow_sets` are rows of `shadow_data`.
-
-    Raises
-    ------
-    ValueError
-        If `shadow_data` has other classes or features, or fewer than ``2 * size`` records.
-    """
-    if (shadow_data.n_classes, shadow_data.x.shape[1:]) != (data.n_classes, data.x.shape[1:]):
-        raise ValueError(
-            f"the shadows' records are of shape {shadow_data.x.shape[1:]} in {shadow_data.n_classes} classes, "
-            f"the target's {data.x.shape[1:]} in {data.n_classes}; both must agree"
-        )
-    split_seed, sets_seed, _, shadow_seed, attack_seed = children(experiment.seed, 5)
-    parts, n = split(len(data), experiment.size, split_seed, data.groups), experiment.n_shadow
-    pool, groups = np.arange(len(shadow_data)), shadow_data.groups
-    sets = shadow_sets(pool, n, experiment.size, sets_seed, experiment.out, groups)
-    stack = train_models(experiment.recipe, shadow_data, sets.in_, children(shadow_seed, n), cache, n_jobs)
-    target, shadows = query_target(experiment, data, cache), query(stack, shadow_data, sets.in_, sets.out)
-    attack = ClassAttack(experiment.attack, attack_seed).fit(shadows, n_jobs)
-    probability = attack.predict_proba(target.labels, target.vectors)
-    return Result(experiment, data, parts, sets, target, shadows, probability)
-
-
-def attack_model(experiment, data, target, cache=None, n_jobs=-1):
-    """Attack a model that stands already, such as one behind HTTP, through the shadow models of ``run``.
-
-    Parameters
-    ----------
-    experiment : Experiment
-        Its `recipe` is that of the shadow models.
-    data : Dataset
-        Split as by ``run``: the model must have been trained on the target's members.
-    target : Models
-        Of one model; asked once about each of the target's records.
-    cache : ModelCache, optional
-    n_jobs : int
-
-    Returns
-    -------
-    Result
-        That of ``run(experiment, data)``, if the model is the experiment's own target.
-    """
-    split_seed, sets_seed, _, shadow_seed, attack_seed = children(experiment.seed, 5)
-    parts, n = split(len(data), experiment.size, split_seed, data.groups), experiment.n_shadow
-    sets = shadow_sets(parts.pool, n, experiment.size, sets_seed, experiment.out, data.groups)
-    answers = query(target, data, parts.target_in[None], parts.target_out[None])
-    stack = train_models(experiment.recipe, data, sets.in_, children(shadow_seed, n), cache, n_jobs)
-    shadows = query(stack, data, sets.in_, sets.out)
-    attack = ClassAttack(experiment.attack, attack_seed).fit(shadows, n_jobs)
-    return Result(
-        experiment, data, parts, sets, answers, shadows, attack.predict_proba(answers.labels, answers.vectors)
-    )
-
-
 def train_target(experiment, data, cache=None):
     """Train the target of an experiment alone.
 
@@ -324,46 +271,6 @@ def query_target(experiment, data, cache=None):
     """
     parts, stack = train_target(experiment, data, cache)
     return query(stack, data, parts.target_in[None], parts.target_out[None])
-
-
-def train_models(recipe, data, index, seeds, cache=None, n_jobs=-1):
-    """Return trained models, each from the cache if it is there, else trained in blocks and kept.
-
-    Parameters
-    ----------
-    recipe : Recipe or platform
-    data : Dataset
-    index : ndarray of int, shape (M, n)
-        The records of each model.
-    seeds : sequence of M SeedSequence
-    cache : ModelCache, optional
-    n_jobs : int
-
-    Returns
-    -------
-    Stack
-        Of M models, or what a platform returns. An interrupted call leaves the blocks that were finished in the cache.
-    """
-    if not isinstance(recipe, Recipe):
-        return recipe.train(data, index, seeds, cache, n_jobs)
-    cache = cache or ModelCache()
-    device = default_device()
-    keys = [model_key(recipe, data.fingerprint, rows, seed, device) for rows, seed in zip(index, seeds, strict=True)]
-    found = {key: cache.get(key) for key in keys}
-    missing = [i for i, key in enumerate(keys) if found[key] is None]
-    block_size = recipe.architecture.models_a_block if device.type == "cpu" else max(1, len(missing))
-    blocks = fit_blocks(
-        recipe, data.x, data.y, data.n_classes, index[missing], [seeds[i] for i in missing], block_size, n_jobs
-    )
-    with progress(len(missing), "training", "model", f"{recipe.length} each") as bar:
-        for positions, parameters in blocks:
-            for position, row in zip(positions, parameters, strict=True):
-                key = keys[missing[position]]
-                cache.put(key, row)
-                found[key] = row
-            bar.update(len(positions))
-    stack = recipe.architecture.stack(0, data.x.shape[1:], data.n_classes, device)
-    return stack.with_parameters(torch.from_numpy(np.stack([found[key] for key in keys])).to(device))
 
 
 def models(result, cache=None):

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mialib.baselines import LEAST, Inference, best_threshold
-from mialib.experiment import models, query_target, train_models
+from mialib.experiment import models, query_target
 from mialib.seeding import child, children
 from mialib.splits import split, target_halves
+from mialib.trained import train_models
 
 MANY = 64
 """Shadow models from which a record has a variance of its own, as in Carlini et al.'s code."""

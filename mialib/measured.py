@@ -4,10 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
 import psutil
+
+from mialib.cache import USED
+from mialib.chapters import ChapterError, execute
+from mialib.costs import multiplications_a_second
 
 PERIOD = 0.2
 """Seconds between two looks at what the chapter takes."""
@@ -25,11 +30,13 @@ class Meter:
     def __init__(self):
         self._process, self._parent = psutil.Process(), os.getppid()
         self.peak, self._cpu = 0, {}
+        self.look()
+        self._before = sum(self._cpu.values())
 
     @property
     def cpu_seconds(self):
-        """Seconds of processor time of all of them (float)."""
-        return sum(self._cpu.values())
+        """Seconds of processor time of all of them, since the watch began (float)."""
+        return sum(self._cpu.values()) - self._before
 
     def look(self):
         """Take note of what they hold and took."""
@@ -73,11 +80,9 @@ def measured(source, output, parameters, environment=None):
 
     Raises
     ------
-    mialib.book.ChapterError
+    mialib.chapters.ChapterError
         With the message of the cell that failed. There is no output then.
     """
-    from mialib.book import ChapterError
-
     ended = subprocess.run(
         [sys.executable, "-m", "mialib.measured", source, output],
         input=json.dumps(parameters),
@@ -94,12 +99,6 @@ def measured(source, output, parameters, environment=None):
 
 def main(source, output):
     """Run a notebook with the parameters of standard input; write what it took to standard output."""
-    import tempfile
-
-    from mialib.book import ChapterError, execute
-    from mialib.cache import USED
-    from mialib.costs import multiplications_a_second
-
     rate = round(multiplications_a_second())
     meter, started = Meter(), time.monotonic()
     threading.Thread(target=meter.watch, daemon=True).start()

@@ -24,10 +24,10 @@ from mialib.encodings import (
     read_values,
     write_low_bits,
 )
-from mialib.experiment import train_models
 from mialib.malicious import fit_hiding, parameters_of
 from mialib.models import Stack
 from mialib.seeding import child
+from mialib.trained import train_models
 
 RECOVERED = 20 / 255
 """Largest mean absolute pixel error of an image that counts as recovered, as in the original."""

@@ -13,8 +13,9 @@ import numpy as np
 
 from mialib.attack import ClassAttack
 from mialib.checks import whole
-from mialib.experiment import query_target, train_models
+from mialib.experiment import query_target
 from mialib.seeding import child
+from mialib.trained import train_models
 
 VECTORS_A_STEP = 65_536
 """Prediction vectors that are filtered at once."""

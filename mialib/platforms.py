@@ -15,10 +15,10 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from mialib.batches import as_features, is_binary, unit
 from mialib.checks import whole
 from mialib.classifiers import Classifier
-from mialib.experiment import train_models
 from mialib.models import NN
 from mialib.packed import PackedRecords
 from mialib.records import Dataset
+from mialib.trained import train_models
 from mialib.training import SGD, Epochs, Recipe
 
 

@@ -8,9 +8,9 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone
 
 from mialib.batches import as_features
-from mialib.experiment import train_models
 from mialib.provenance import Provenance
 from mialib.records import Dataset, array_sha256
+from mialib.trained import train_models
 from mialib.training import Recipe
 
 

@@ -41,7 +41,7 @@ class _TryAgainError(Exception):
 class Remote:
     """A model that answers over HTTP.
 
-    It takes the place of a target's models everywhere: `mialib.attack.query`, `mialib.experiment.attack_model`.
+    It takes the place of a target's models everywhere: `mialib.attack.query`, `mialib.attacks.attack_model`.
 
     Parameters
     ----------

@@ -9,10 +9,11 @@ import pandas as pd
 import yaml
 from tqdm import tqdm
 
-from mialib import book
-from mialib.book import ChapterError
+from mialib import chapters
+from mialib.chapters import ChapterError
 from mialib.executed import executed
 from mialib.metrics import Estimate
+from mialib.paths import write_text
 
 
 def grid(texts):
@@ -87,8 +88,8 @@ def sweep(chapter, points, given, folder, environment=None):
     ChapterError
         If there is no such chapter, or every point fails.
     """
-    path, folder = book.chapter(chapter), Path(folder)
-    names, known = set(given).union(*points), book.all_parameters(chapter, "sample")
+    path, folder = chapters.path(chapter), Path(folder)
+    names, known = set(given).union(*points), chapters.all_parameters(chapter, "sample")
     if unknown := sorted(names - set(known)):
         raise ValueError(f"{chapter} has no parameter {unknown[0]!r}; it has {', '.join(known)}")
     frames, failures = [], {}
@@ -105,7 +106,7 @@ def sweep(chapter, points, given, folder, environment=None):
     if not frames:
         raise ChapterError(f"every point failed; the first: {next(iter(failures.values()))}")
     numbers = pd.concat(frames, ignore_index=True)
-    book.write(folder / "numbers.csv", numbers.to_csv(index=False))
+    write_text(folder / "numbers.csv", numbers.to_csv(index=False))
     return numbers, failures
 
 

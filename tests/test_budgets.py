@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from mialib import intervals
+from mialib.attacks import attack_model
 from mialib.budgets import first_above, precision_by_budget
-from mialib.experiment import Experiment, attack_model, run, train_target
+from mialib.experiment import Experiment, run, train_target
 from mialib.metrics import Estimate
 from mialib.models import NN
 from mialib.training import Epochs, Recipe

@@ -6,8 +6,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from mialib import book, building, claims, costs
-from mialib.book import ChapterError
+from mialib import building, chapters, claims, costs
+from mialib.chapters import ChapterError
 from mialib.executed import Executed
 
 ROOT = Path(__file__).parent.parent
@@ -25,7 +25,7 @@ def as_committed(monkeypatch):
 
     monkeypatch.setattr(building, "executed", run)
     monkeypatch.setattr(
-        book, "execute", lambda source, output, parameters: asked.append((Path(source).stem, None, None))
+        chapters, "execute", lambda source, output, parameters: asked.append((Path(source).stem, None, None))
     )
     return asked
 
@@ -36,9 +36,9 @@ def test_a_build_runs_every_chapter_in_its_profile_and_leaves_the_committed_ones
     assert (page.exists(), failures) == (True, {})
     assert (page.parent / "book" / "location.html").exists()
     names = [name for name, _, _ in as_committed]
-    assert names == [path.stem for path in book.chapters()]
+    assert names == [path.stem for path in chapters.paths()]
     for name, parameters, environment in as_committed[:-1]:
-        assert parameters == book.profile_parameters(name, "laptop")
+        assert parameters == chapters.profile_parameters(name, "laptop")
         assert environment == {"MIALIB_CLUSTER": "tcp://cluster:1"}
     assert {path: path.read_bytes() for path in CHAPTERS} == before
 
@@ -96,7 +96,7 @@ def test_the_first_lines_of_a_dry_run(monkeypatch):
     lines = building.cost_table("laptop").splitlines()
     assert lines[0].split() == ["models", "core-hours", "hours", "here", "memory,", "MiB", "disk,", "MiB"]
     assert [line.split()[0] for line in lines[1:-2]] == [
-        path.stem for path in book.chapters() if path.stem != "scoreboard"
+        path.stem for path in chapters.paths() if path.stem != "scoreboard"
     ]
     assert lines[-2].startswith("all, one after the other")
     assert "100 billion multiplications a second" in lines[-1]

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from mialib import cache, experiment
+from mialib import cache
+from mialib import trained as module
 from mialib.cache import ModelCache, model_key
 from mialib.datasets import Dataset
 from mialib.models import NN
@@ -57,18 +58,18 @@ def test_a_key_is_the_same_for_the_same():
 def counted(monkeypatch):
     """Count the models that are really trained."""
     trained = []
-    fit_blocks = experiment.fit_blocks
+    fit_blocks = module.fit_blocks
 
     def counting(recipe, x, y, n_classes, index, *rest):
         trained.append(len(index))
         return fit_blocks(recipe, x, y, n_classes, index, *rest)
 
-    monkeypatch.setattr(experiment, "fit_blocks", counting)
+    monkeypatch.setattr(module, "fit_blocks", counting)
     return trained
 
 
 def train(data, index, recipe=RECIPE, seed=0):
-    return experiment.train_models(recipe, data, index, children(seed, len(index))).parameters
+    return module.train_models(recipe, data, index, children(seed, len(index))).parameters
 
 
 def test_models_are_trained_once_and_never_for_another_key(data, counted, rng):

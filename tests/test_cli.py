@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mialib import book, building, cli, sweeps
+from mialib import building, chapters, cli, sweeps
 from mialib.cache import ModelCache
 from mialib.claims import Run, read_claims
 from mialib.paths import cache_dir
@@ -33,7 +33,7 @@ def test_bad_input_is_one_sentence(capsys):
 
 def test_run_passes_parameters_and_names_its_profile(monkeypatch, tmp_path, capsys):
     ran = []
-    monkeypatch.setattr(book, "execute", lambda source, output, parameters: ran.append(parameters))
+    monkeypatch.setattr(chapters, "execute", lambda source, output, parameters: ran.append(parameters))
     out = str(tmp_path / "o.ipynb")
     assert cli.main(["run", "location", "-p", "seed=7", "-p", "source=real", "-o", out]) == 0
     assert cli.main(["run", "location", "--profile", "laptop", "-p", "size=900", "-o", out]) == 0

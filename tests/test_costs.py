@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mialib import book, costs
+from mialib import chapters, costs
 from mialib.costs import Training, estimate
 from mialib.datasets import load
 from mialib.models import NN
@@ -20,12 +20,12 @@ def test_what_a_training_takes():
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
 def test_a_plan_has_the_models_that_a_recorded_run_used(path):
     recorded = json.loads(path.read_text(encoding="utf-8"))
-    parameters = book.all_parameters(path.stem, "sample") | recorded["parameters"]
+    parameters = chapters.all_parameters(path.stem, "sample") | recorded["parameters"]
     assert sum(task.n_models for task in costs.PLANS[path.stem](parameters)) == recorded["models"]
 
 
 def test_every_chapter_but_the_scoreboard_has_a_plan():
-    assert set(costs.PLANS) == {path.stem for path in book.chapters()} - {"scoreboard"}
+    assert set(costs.PLANS) == {path.stem for path in chapters.paths()} - {"scoreboard"}
 
 
 def test_shapes_are_those_of_the_data():

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from mialib import executed as module
-from mialib.book import ChapterError
+from mialib.chapters import ChapterError
 from mialib.executed import executed, kept
 
 SOURCE = """

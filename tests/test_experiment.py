@@ -5,8 +5,9 @@ import pytest
 
 from mialib import metrics
 from mialib.attack import ClassAttack, query
+from mialib.attacks import attack_with
 from mialib.datasets import Dataset, load
-from mialib.experiment import Experiment, attack_with, models, query_target, run, sweep
+from mialib.experiment import Experiment, models, query_target, run, sweep
 from mialib.models import NN
 from mialib.splits import SharedOut
 from mialib.training import Epochs, Recipe, Steps

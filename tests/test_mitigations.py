@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 
-from mialib import experiment
+from mialib import trained as module
 from mialib.classifiers import Classifier
 from mialib.experiment import Experiment, run
 from mialib.mitigations import (
@@ -160,13 +160,13 @@ def test_a_filter_that_cannot_be_is_refused(make, message):
 def trained(monkeypatch):
     """Count the models that are really trained."""
     counts = []
-    fit_blocks = experiment.fit_blocks
+    fit_blocks = module.fit_blocks
 
     def counting(recipe, x, y, n_classes, index, *rest):
         counts.append(len(index))
         return fit_blocks(recipe, x, y, n_classes, index, *rest)
 
-    monkeypatch.setattr(experiment, "fit_blocks", counting)
+    monkeypatch.setattr(module, "fit_blocks", counting)
     return counts
 
 
@@ -184,7 +184,7 @@ def test_target_and_shadows_stand_behind_the_filter_and_are_trained_once(data, t
 def test_temperature_asks_for_logits_where_there_are_any(data):
     index, seeds = np.arange(200).reshape(2, 100), children(4, 2)
     plain = RECIPE, Filtered(RECIPE, Temperature(5))
-    stack, hot = (experiment.train_models(platform, data, index, seeds) for platform in plain)
+    stack, hot = (module.train_models(platform, data, index, seeds) for platform in plain)
     logits = stack.predict_logits(data.x, index)
     np.testing.assert_allclose(
         np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True), stack.predict_proba(data.x, index), atol=1e-6
@@ -192,7 +192,7 @@ def test_temperature_asks_for_logits_where_there_are_any(data):
     np.testing.assert_array_equal(hot.predict_proba(data.x, index), Temperature(5).of_logits(logits))
     np.testing.assert_array_equal(hot.models(slice(1, 2)).predict_proba(data.x)[0], hot.predict_proba(data.x)[1])
     assert Temperature(5).taken_of(stack) == "logits"
-    chained = experiment.train_models(Filtered(RECIPE, Chain(Temperature(5), TopK(1))), data, index, seeds)
+    chained = module.train_models(Filtered(RECIPE, Chain(Temperature(5), TopK(1))), data, index, seeds)
     np.testing.assert_array_equal(chained.predict_proba(data.x), TopK(1)(hot.predict_proba(data.x)))
 
 

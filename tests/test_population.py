@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from mialib.attacks import attack_with
 from mialib.datasets import Dataset, load
-from mialib.experiment import Experiment, attack_with, train_target
+from mialib.experiment import Experiment, train_target
 from mialib.formats import Binary, Format, Integers, Reals
 from mialib.population import Flip, Marginals, Replace, labelled, noisy
 from mialib.training import Epochs, Recipe

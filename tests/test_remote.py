@@ -4,10 +4,11 @@ import httpx
 import numpy as np
 import pytest
 
+from mialib.attacks import attack_model
 from mialib.background import serving
 from mialib.datasets import load
 from mialib.endpoint import ServiceError
-from mialib.experiment import Experiment, attack_model, run
+from mialib.experiment import Experiment, run
 from mialib.remote import BudgetError, Remote
 from mialib.training import Epochs, Recipe
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from mialib import sweeps
-from mialib.book import ChapterError
+from mialib.chapters import ChapterError
 from mialib.claims import Run
 from mialib.metrics import Estimate
 from mialib.provenance import Origin, Provenance

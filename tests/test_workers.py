@@ -14,11 +14,11 @@ import numpy as np
 import psutil
 import pytest
 
-from mialib import experiment, training
+from mialib import trained, training
 from mialib.cache import ModelCache
-from mialib.experiment import train_models
 from mialib.models import NN
 from mialib.seeding import children
+from mialib.trained import train_models
 from mialib.training import Epochs, Recipe
 
 RECIPE = Recipe(NN((16,)), Epochs(40), batch_size=20)
@@ -114,10 +114,10 @@ def test_a_killed_run_trains_only_what_is_missing(data, index, tmp_path, monkeyp
     n_kept = ModelCache().size()[0]
     assert 0 < n_kept < len(index)
 
-    trained = []
-    fit_blocks = experiment.fit_blocks
-    monkeypatch.setattr(experiment, "fit_blocks", lambda *a: trained.extend(a[4]) or fit_blocks(*a))
+    again = []
+    fit_blocks = trained.fit_blocks
+    monkeypatch.setattr(trained, "fit_blocks", lambda *a: again.extend(a[4]) or fit_blocks(*a))
     resumed = parameters(LONGER, data, index)
-    assert len(trained) == len(index) - n_kept
+    assert len(again) == len(index) - n_kept
     ModelCache().clear()
     np.testing.assert_array_equal(resumed, parameters(LONGER, data, index))
