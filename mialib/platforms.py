@@ -2,7 +2,8 @@
 
 A `mialib.training.Recipe`, the paper's local network, stands wherever a platform can. The paper's
 services, Amazon ML and the Google Prediction API, are closed: here are stand-ins for them, and
-`Classifier`, which makes a platform of any classifier of scikit-learn.
+`Classifier`, which makes a platform of any classifier of scikit-learn. A model that answers over
+HTTP is `mialib.remote.Remote`: it can be asked, but trains nothing.
 """
 
 from dataclasses import dataclass, field

@@ -3,6 +3,30 @@
 from mialib import lira
 from mialib.baselines import Confidence, GapAttack, Inference, Loss, ThresholdAttack
 
+SHORT = {
+    "precision": "precision",
+    "recall": "recall",
+    "accuracy": "accuracy",
+    "recall at 1 % false positives": "recall, 1 % FPR",
+    "recall at 0.1 % false positives": "recall, 0.1 % FPR",
+}
+"""Headings of a table that fits a page."""
+
+
+def columns(rows):
+    """Return numbers as `mialib.tables.numbers_table` takes them, an attack a row.
+
+    Parameters
+    ----------
+    rows : dict of str to dict of str to Estimate
+        By attack, then by the name of the number.
+
+    Returns
+    -------
+    dict of str to dict of str to Estimate
+    """
+    return {short: {attack: row[name] for attack, row in rows.items()} for name, short in SHORT.items()}
+
 
 def rivals(result, cache=None, n_jobs=-1):
     """Return what each attack says about a result's target.

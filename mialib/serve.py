@@ -1,7 +1,8 @@
 """A model as a prediction service over HTTP: what the paper's attacker sees of a target (§III).
 
 In the form of the Open Inference Protocol (KServe v2 REST), so that a client of any such service can ask it. The
-query log says who asked when and how much, never what.
+query log says who asked when and how much, never what. It runs on FastAPI and uvicorn: MLServer speaks the same
+protocol, but holds both to older versions.
 """
 
 import hashlib

@@ -56,6 +56,16 @@ def answer(text):
         raise ValueError(f"answer is {text!r}; it must be full, top:K, label or round:D") from error
 
 
+class Forgetful:
+    """A cache that keeps nothing: a service asked for weeks must not fill a disk with its answers."""
+
+    def get(self, key):
+        """Return None."""
+
+    def put(self, key, parameters):
+        """Keep nothing."""
+
+
 def serve(arguments):
     """Serve a model over HTTP (Open Inference Protocol) until interrupted."""
     try:
@@ -69,7 +79,8 @@ def serve(arguments):
     bound = serve.listen(arguments.host, arguments.port, limits)
     data = datasets.load(arguments.dataset, source, **dict(arguments.data))
     platform = PLATFORMS[arguments.platform](arguments.epochs)
-    _, models = train_target(Experiment(arguments.size, recipe=platform, seed=arguments.seed), data)
+    cache = None if isinstance(platform, Recipe) else Forgetful()
+    _, models = train_target(Experiment(arguments.size, recipe=platform, seed=arguments.seed), data, cache)
     names = {text: f"target-{text.replace(':', '-')}" if len(answers) > 1 else "target" for text in answers}
     _log_to(arguments.log)
     host, port = bound.getsockname()[:2]

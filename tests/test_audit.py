@@ -1,6 +1,7 @@
 import json
 import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -367,6 +368,29 @@ def test_an_endpoint_by_the_command_with_shadows_like_a_file(endpoint, files, rn
     assert "60 records are not answered yet, and of a budget of 59" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("failure", [500, lambda handler: handler.connection.close(), b"{}"])
+def test_a_dying_endpoint_is_one_sentence(endpoint, rng, tmp_path, capsys, monkeypatch, failure):
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
+    endpoint.replies = [failure] * 5
+    for name in ("in", "out"):
+        np.savez(tmp_path / f"{name}.npz", x=rng.normal(size=(5, 3)), y=np.arange(5) % 2)
+    words = [
+        "audit",
+        endpoint.url,
+        "--in",
+        tmp_path / "in.npz",
+        "--out",
+        tmp_path / "out.npz",
+        "-o",
+        tmp_path / "e.html",
+    ]
+    assert cli.main(list(map(str, words))) == 1
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"mia: {endpoint.url} ")
+    assert errors.count("\n") == 1
+    assert not (tmp_path / "e.html").exists()
+
+
 def saved_table(vectors, labels, member, **columns):
     return pd.DataFrame(vectors, columns=["a", "b", "c"]).assign(label=labels, member=member, **columns)
 
@@ -562,3 +586,13 @@ def test_arrays_without_pickles(tmp_path):
     np.savez(tmp_path / "x.npz", x=np.zeros((1, 2)))
     with pytest.raises(ValueError, match="has no array 'y'; it needs x, y"):
         Records.read(tmp_path / "x.npz")
+
+
+def test_the_readmes_example_runs(tmp_path, monkeypatch, capsys):
+    text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(from mialib.audit.*?)```", text, re.DOTALL)
+    assert example.count("\n") <= 15
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "README.md", "exec"), {})
+    assert "Membership leaks" in capsys.readouterr().out
+    assert (tmp_path / "report.html").exists()

@@ -8,7 +8,7 @@ from mialib import lira, metrics
 from mialib.experiment import Experiment, models, run
 from mialib.lira import Gaussians, OwnVariance, SharedVariance, logit_confidence
 from mialib.models import NN
-from mialib.rivals import rivals
+from mialib.rivals import columns, rivals
 from mialib.splits import TargetHalves, split, target_halves
 from mialib.training import Epochs, Recipe
 
@@ -155,3 +155,10 @@ def test_rivals_are_what_each_attack_says_alone(data):
     np.testing.assert_array_equal(found["LiRA, online"].inferred, lira.online(OVERFITTED, data).inferred)
     gap = metrics.gap_precision(result.target.train_accuracy, result.target.test_accuracy)
     assert metrics.precision(result.target.member, found["gap attack"].inferred) == pytest.approx(gap)
+
+
+def test_a_table_has_an_attack_a_row(data):
+    measured = {name: one.numbers(0) for name, one in rivals(run(OVERFITTED, data)).items()}
+    shown = columns(measured)
+    assert list(shown)[:2] == ["precision", "recall"]
+    assert shown["recall, 1 % FPR"]["gap attack"] == measured["gap attack"]["recall at 1 % false positives"]

@@ -229,6 +229,12 @@ def test_settings_out_of_range(arguments, message):
         Remote(**arguments)
 
 
+def test_a_service_that_takes_too_long_is_given_up(monkeypatch):
+    monkeypatch.setattr("mialib.background.LONGEST_START", 0.2)
+    with pytest.raises(ServiceError, match="the service did not start"), serving("mnist"):
+        pass
+
+
 def test_a_service_that_does_not_start_says_why():
     with pytest.raises(ServiceError, match="there is no data set 'nothing'"), serving("nothing"):
         pass

@@ -7,8 +7,11 @@ import httpx
 import numpy as np
 import pytest
 import uvicorn
+from sklearn.ensemble import RandomForestClassifier
 
-from mialib import cli, gate, serve
+from mialib import cli, gate, serve, services
+from mialib.cache import ModelCache
+from mialib.classifiers import Classifier
 from mialib.experiment import Experiment, train_target
 from mialib.mitigations import LabelOnly, TopK
 from mialib.models import NN
@@ -18,8 +21,6 @@ from mialib.training import Epochs, Recipe
 
 @pytest.fixture(scope="module")
 def target(data, tmp_path_factory):
-    from mialib.cache import ModelCache
-
     experiment = Experiment(100, recipe=Recipe(NN((32,)), Epochs(20), batch_size=20))
     return train_target(experiment, data, ModelCache(tmp_path_factory.mktemp("models")))[1]
 
@@ -74,6 +75,16 @@ def test_it_answers_what_the_model_answers(client, target, data):
     assert (reply.status_code, reply.headers["content-type"]) == (200, "application/json")
     assert (reply.json()["model_name"], reply.json()["id"]) == ("target", "7")
     np.testing.assert_array_equal(array_of(reply.json()["outputs"][0]), target.predict_proba(data.x[:50])[0])
+
+
+def test_a_forest_is_served_as_well_and_fills_no_disk(data, start):
+    kept = services.Forgetful()
+    experiment = Experiment(100, recipe=Classifier(RandomForestClassifier(10)), seed=2)
+    _, forest = train_target(experiment, data, kept)
+    found = infer(start(serve.app({"target": serve.Served.of(forest, data)})), asking(data.x[:50]))
+    _, same = train_target(experiment, data)
+    assert ModelCache().size() == (0, 0)
+    np.testing.assert_array_equal(array_of(found.json()["outputs"][0]), same.predict_proba(data.x[:50])[0])
 
 
 @pytest.mark.parametrize("answers", [TopK(2), LabelOnly()])
