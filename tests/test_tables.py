@@ -73,7 +73,7 @@ def test_scoreboard_and_its_filters():
     runs = {"laptop": {"location": Run(ORIGIN, NUMBERS)}, "paper": {}, "this build": {}}
     whole = tables.scoreboard(runs).frame
     assert len(whole) == len(claims.read_claims())
-    assert whole.columns.tolist() == ["claim", "paper", "laptop"]
+    assert whole.columns.tolist() == ["chapter", "claim", "paper", "laptop"]
     assert whole.loc["location-train-accuracy", "laptop"] == "1.000: reproduced"
     assert whole.loc["attack-above-gap", "laptop"] == "not testable here"
     assert set(tables.scoreboard(runs, chapter="location").frame.index) == {
