@@ -219,9 +219,9 @@ def _values(verdict):
 
 
 def _cell(value):
-    if isinstance(value, float):
-        return BLANK if value != value else f"{value:.3f}"
-    return str(value)
+    if getattr(value, "value", value) != getattr(value, "value", value):
+        return BLANK
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def beside_paper(chapter, numbers, origin, also=()):
