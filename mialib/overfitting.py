@@ -6,8 +6,8 @@ from scipy.stats import rankdata
 
 from mialib import metrics
 
-NEEDED = 3
-"""Runs or classes from which a rank correlation says anything."""
+NEEDED, MANY = 3, 10
+"""Pairs from which a rank correlation says anything, and from which its interval does."""
 
 
 def accuracy_gap(result):
@@ -80,7 +80,7 @@ def points(runs, x, y):
 
 
 def rank_correlation(x, y, seed=0, n_resamples=1000, level=0.95):
-    """Return Spearman's rank correlation, with its bootstrap interval over the pairs.
+    """Return Spearman's rank correlation, with its bootstrap interval over the pairs; NaN for fewer than ten.
 
     Parameters
     ----------
@@ -103,6 +103,8 @@ def rank_correlation(x, y, seed=0, n_resamples=1000, level=0.95):
     pairs = pairs[~np.isnan(pairs).any(axis=1)]
     if len(pairs) < NEEDED:
         raise ValueError(f"{len(pairs)} pairs have no rank correlation to speak of; it takes at least {NEEDED}")
+    if len(pairs) < MANY:
+        return metrics.Estimate(_spearman(pairs), float("nan"), float("nan"))
     rng = np.random.default_rng(seed)
     values = np.array([_spearman(pairs[rng.integers(0, len(pairs), len(pairs))]) for _ in range(n_resamples)])
     low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])

@@ -221,6 +221,8 @@ def _values(verdict):
 def _cell(value):
     if getattr(value, "value", value) != getattr(value, "value", value):
         return BLANK
+    if getattr(value, "low", 0) != getattr(value, "low", 0):
+        value = value.value
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
