@@ -1,126 +1,53 @@
-"""Run chapters through papermill, and build the book from what came out."""
+"""The book as it is kept: chapters refreshed and recorded, the score, and the pages."""
 
 import base64
 import json
 import os
 import platform
-import resource
-import shutil
+import re
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import nbformat
-import papermill
-import yaml
-from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
-from mialib.cache import ModelCache
-from mialib.claims import run_in_notebook
-from mialib.paths import shipped
+from mialib import chapters, claims
+from mialib.chapters import ChapterError
+from mialib.executed import executed
+from mialib.paths import shipped, write_text
 
-
-class ChapterError(RuntimeError):
-    """A chapter did not run to its end, or does not exist."""
-
-
-def chapters():
-    """Return the paths of the book's notebooks, in the order of its table of contents."""
-    contents = yaml.safe_load(shipped("_toc.yml").read_text(encoding="utf-8"))
-    files = [entry["file"] for part in contents["parts"] for entry in part["chapters"]]
-    paths = [shipped(f"{file}.ipynb") for file in files]
-    return [path for path in paths if path.exists()]
-
-
-def chapter(name):
-    """Return the path of one chapter.
-
-    Raises
-    ------
-    ChapterError
-        If there is no such chapter.
-    """
-    paths = {path.stem: path for path in chapters()}
-    if name not in paths:
-        raise ChapterError(f"there is no chapter {name!r}; there are {', '.join(paths)}")
-    return paths[name]
-
-
-def profile_parameters(name, profile):
-    """Return a chapter's parameters in a profile, a dict; the default profile ``sample`` changes none.
-
-    Raises
-    ------
-    ChapterError
-        If the profile has no file for this chapter.
-    """
-    if profile == "sample":
-        return {}
-    path = shipped("book", "profiles", profile, f"{name}.yaml")
-    if not path.exists():
-        raise ChapterError(f"profile {profile!r} has no parameters for {name}: {path} does not exist")
-    return {"profile": profile, **yaml.safe_load(path.read_text(encoding="utf-8"))}
-
-
-def execute(source, output, parameters=None):
-    """Run a chapter beside its final place, then rename; a chapter that fails leaves nothing there.
-
-    Parameters
-    ----------
-    source, output : path
-    parameters : dict, optional
-
-    Raises
-    ------
-    ChapterError
-        With the message of the cell that failed.
-    """
-    output = Path(output).resolve()
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent) as folder:
-        partial = Path(folder, output.name)
-        try:
-            papermill.execute_notebook(
-                str(source),
-                str(partial),
-                parameters or {},
-                cwd=str(Path(source).parent),
-                kernel_name="python3",
-                progress_bar=False,
-            )
-        except PapermillExecutionError as error:
-            raise ChapterError(f"{Path(source).stem}: {error.ename}: {error.evalue}") from error
-        strip(partial)
-        os.replace(partial, output)
-
-
-def strip(path):
-    """Remove from an executed notebook what differs between runs: timings, paths, versions."""
-    notebook = nbformat.read(path, as_version=4)
-    notebook.metadata = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
-    }
-    for position, cell in enumerate(notebook.cells):
-        cell.id = f"cell-{position}"
-        kept = {"tags", "mystnb"}
-        cell.metadata = {key: value for key, value in cell.metadata.items() if key in kept and value}
-    nbformat.write(notebook, path)
+SCORE = re.compile("(<!-- score -->).*(<!-- /score -->)", re.DOTALL)
+"""Where the README holds the score."""
 
 
 def refresh(names):
     """Run chapters at their defaults and write their outputs into ``book/``, to be committed.
 
-    The figure of the cell tagged ``cover`` becomes ``book/cover.png``.
+    The figure of the cell tagged ``cover`` becomes ``book/cover.png``; the seconds that each
+    chapter took go into ``book/times.json``.
     """
+    kept = shipped("book", "times.json")
+    times = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
     for name in tqdm(names, "refreshing", unit="chapter"):
-        path = chapter(name)
-        execute(path, path)
+        path, started = chapters.path(name), time.monotonic()
+        chapters.execute(path, path)
+        times[name] = round(time.monotonic() - started)
+        write_text(kept, json.dumps(times, indent=1) + "\n")
         for image in _figures(path, "cover"):
             (path.parent / "cover.png").write_bytes(image)
+    write_score()
+
+
+def write_score():
+    """Write the score of the recorded runs where readers look: ``book/score.md`` and the README."""
+    line = claims.score_line()
+    write_text(shipped("book", "score.md"), f"{line}\n")
+    readme = shipped("README.md")
+    if readme.exists():
+        before = readme.read_text(encoding="utf-8")
+        write_text(readme, SCORE.sub(lambda found: f"{found[1]}\n{line}\n{found[2]}", before))
 
 
 def _figures(path, tag):
@@ -132,7 +59,7 @@ def _figures(path, tag):
 
 
 def record(name, profile):
-    """Run a chapter in a profile and keep what it measured in ``data/results``.
+    """Run a chapter in a profile, if it was not yet, and keep what it measured in ``data/results``.
 
     The figure of a cell tagged ``recorded`` is kept beside the numbers, as PNG. Such a figure must
     not show single records of data that may not ship.
@@ -145,61 +72,30 @@ def record(name, profile):
     Returns
     -------
     Path
-        Of the JSON file: origin, numbers, parameters, models trained, seconds, peak memory, machine.
-    """
-    parameters = profile_parameters(name, profile)
-    n_kept, _ = ModelCache().size()
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        executed = Path(folder, f"{name}.ipynb")
-        execute(chapter(name), executed, parameters)
-        run, figures = run_in_notebook(executed), list(_figures(executed, "recorded"))
-    content = {
-        **run.to_dict(),
-        "parameters": parameters,
-        "models trained": ModelCache().size()[0] - n_kept,
-        "seconds": round(time.monotonic() - started, 1),
-        "peak memory in MiB": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-    }
-    path = shipped("data") / "results" / profile / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".part")
-    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
-    for figure in figures:
-        path.with_suffix(".png").write_bytes(figure)
-    return path
-
-
-def build(folder, profile="sample"):
-    """Run all chapters into a folder of their own and build the book there.
-
-    Parameters
-    ----------
-    folder : path
-        Made anew; the committed chapters stay as they are.
-    profile : str
-
-    Returns
-    -------
-    Path
-        Of the first page.
+        Of the JSON file: origin, numbers, parameters, what it took, and on which machine.
 
     Raises
     ------
     ChapterError
-        If a chapter or the build fails.
+        If the chapter fails, or checks no claims.
     """
-    folder = Path(folder).resolve()
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(shipped("book"), folder / "book", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    for name in ("_config.yml", "_toc.yml"):
-        shutil.copy(shipped(name), folder / name)
-    for path in tqdm(chapters(), "running chapters", unit="chapter"):
-        copy = folder / "book" / path.name
-        execute(copy, copy, profile_parameters(path.stem, profile))
-    return html(folder)
+    parameters = chapters.profile_parameters(name, profile)
+    found = executed(chapters.path(name), parameters)
+    if found.run is None:
+        raise ChapterError(f"{name} checks no claims, so there is nothing to record; record another chapter")
+    content = {
+        **found.run.to_dict(),
+        "parameters": parameters,
+        **found.took,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+    }
+    path = shipped("data") / "results" / profile / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    for figure in _figures(found.notebook, "recorded"):
+        path.with_suffix(".png").write_bytes(figure)
+    write_score()
+    return path
 
 
 def html(folder):

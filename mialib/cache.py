@@ -24,6 +24,9 @@ import torch
 from mialib import batches, convolution, dropout, models, packed, products, seeding, training
 from mialib.paths import cache_dir
 
+USED = "MIALIB_USED"
+"""Environment variable: a file to which the keys of models are added, a line each, as they are found or kept."""
+
 
 def model_key(recipe, fingerprint, rows, seed, device):
     """Return the key of one trained model.
@@ -66,15 +69,27 @@ def _plain(choice):
 
 @cache
 def code_version():
-    """Return the sha256 of the code that decides a trained model; comments and docstrings don't count."""
+    """Return the sha256 of the code that decides a trained model."""
+    modules = (packed, batches, products, dropout, models, convolution, training, seeding)
+    return code_sha256(map(inspect.getsource, modules))
+
+
+def code_sha256(sources):
+    """Return the sha256 of Python code, an iterable of str; comments and docstrings don't count."""
     digest = hashlib.sha256()
-    for module in (packed, batches, products, dropout, models, convolution, training, seeding):
-        tree = ast.parse(inspect.getsource(module))
+    for source in sources:
+        tree = ast.parse(source)
         for node in ast.walk(tree):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
                 node.body = node.body[1:]
         digest.update(ast.dump(tree).encode())
     return digest.hexdigest()
+
+
+def _note(key):
+    if listed := os.environ.get(USED):
+        with open(listed, "a", encoding="utf-8") as file:
+            file.write(f"{key}\n")
 
 
 class ModelCache:
@@ -102,12 +117,14 @@ class ModelCache:
         path = self.path(key)
         try:
             with np.load(path, allow_pickle=False) as entry:
-                return entry["parameters"]
+                parameters = entry["parameters"]
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             path.unlink(missing_ok=True)
             return None
+        _note(key)
+        return parameters
 
     def put(self, key, parameters):
         """Store a model's parameters, an ndarray of float32; all of it or, if interrupted, nothing."""
@@ -123,6 +140,7 @@ class ModelCache:
         except BaseException:
             os.unlink(partial)
             raise
+        _note(key)
 
     def size(self):
         """Return the number of models kept, and the bytes they take."""

@@ -287,6 +287,17 @@ def score(runs):
     return counts
 
 
+def score_line(profile="laptop"):
+    """Return the score of the recorded runs of a profile, one sentence."""
+    runs = recorded_runs(profile)
+    counts, n_claims = score(runs), len(read_claims())
+    return (
+        f"Of {n_claims} claims, the runs recorded in profile {profile} ({len(runs)} chapters) reproduced "
+        f"{counts[REPRODUCED]} and did not reproduce {counts[NOT_REPRODUCED]}; "
+        f"{counts[NOT_TESTABLE]} are not testable here."
+    )
+
+
 def paper_values(chapter):
     """Return the paper's numbers for a chapter, a dict from quantity to float."""
     given = [claim for claim in read_claims() if claim.chapter == chapter and claim.paper]

@@ -1,14 +1,17 @@
 """The command ``mia``."""
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
 import yaml
 
-from mialib import claims, datasets
+from mialib import auditing, claims, datasets, services
 from mialib.cache import ModelCache
 from mialib.paths import cache_dir
+
+CLUSTER_HELP = "of a Dask scheduler, to train the models there"
 
 
 def data(arguments):
@@ -24,14 +27,14 @@ def data(arguments):
 
 def run(arguments):
     """Run one chapter with other parameters."""
-    from mialib import book
+    from mialib import chapters
 
     parameters = dict(_parameter(text) for text in arguments.parameter)
     if parameters and arguments.profile == "sample":
         parameters = {"profile": "own", **parameters}
-    parameters = {**book.profile_parameters(arguments.chapter, arguments.profile), **parameters}
+    parameters = {**chapters.profile_parameters(arguments.chapter, arguments.profile), **parameters}
     output = arguments.output or Path(f"{arguments.chapter}.out.ipynb")
-    book.execute(book.chapter(arguments.chapter), output, parameters)
+    chapters.execute(chapters.path(arguments.chapter), output, parameters)
     print(output)
 
 
@@ -42,25 +45,59 @@ def _parameter(text):
     return name, yaml.safe_load(value)
 
 
-def build(arguments):
+def whole_book(arguments):
     """Run all chapters and build the book."""
-    from mialib import book
+    from mialib.building import build, cost_table
 
-    print(book.build(Path("_build", arguments.profile), arguments.profile))
+    if arguments.dry_run:
+        print(cost_table(arguments.profile))
+        return
+
+    page, failures = build(Path("_build", arguments.profile), arguments.profile, arguments.jobs, arguments.cluster)
+    print(page)
+    if failures:
+        raise RuntimeError(f"{len(failures)} chapters did not run to their end: {'; '.join(failures.values())}")
+
+
+def sweep(arguments):
+    """Run a chapter over a grid of parameters."""
+    from mialib import chapters, plots
+    from mialib.sweeps import grid, lines, sweep
+
+    points, folder = grid(arguments.grid), arguments.output or Path("_build", "sweeps", arguments.chapter)
+    profile = chapters.profile_parameters(arguments.chapter, arguments.profile)
+    given = profile | dict(_parameter(text) for text in arguments.parameter)
+    if given.get("profile", "sample") == "sample":
+        given["profile"] = "own"
+    numbers, failures = sweep(arguments.chapter, points, given, folder, _on(arguments.cluster))
+    for point, message in failures.items():
+        print(f"{point} failed: {message}", file=sys.stderr)
+    axis, quantity = next(iter(points[0])), arguments.quantity or numbers["quantity"].iloc[0]
+    drawn = lines(numbers, axis, quantity)
+    kinds = ", ".join(sorted(numbers["data"].unique()))
+    figure = plots.curve(drawn, f"{arguments.chapter} · {kinds} data · profile {given['profile']}", axis, quantity)
+    figure.savefig(folder / "numbers.png", dpi=150)
+    print(f"{folder / 'numbers.csv'}\n{folder / 'numbers.png'}")
+
+
+def _on(cluster):
+    from mialib.clusters import CLUSTER
+
+    return {CLUSTER: cluster} if cluster else {}
 
 
 def refresh(arguments):
     """Run chapters at their defaults and commit their outputs."""
-    from mialib import book
+    from mialib import book, chapters
 
-    book.refresh(arguments.chapter or [path.stem for path in book.chapters()])
+    book.refresh(arguments.chapter or [path.stem for path in chapters.paths()])
 
 
 def record(arguments):
     """Run chapters in a profile and keep their numbers in data/results."""
-    from mialib import book
+    from mialib import book, chapters
 
-    for name in arguments.chapter:
+    for name in arguments.chapter or [path.stem for path in chapters.paths() if path.stem != chapters.SCOREBOARD]:
         print(book.record(name, arguments.profile))
 
 
@@ -74,12 +111,16 @@ def show_claims(arguments):
 
 
 def cache(arguments):
-    """Say how much is cached, or remove the trained models."""
+    """Say how much is cached, or remove trained models and chapters that were run."""
+    from mialib.executed import all_kept
+
     models = ModelCache()
     if arguments.clear:
         models.clear()
+        for folder in all_kept():
+            shutil.rmtree(folder)
     n_models, n_bytes = models.size()
-    print(f"{cache_dir()}: {n_models} models, {n_bytes / 2**20:.1f} MiB")
+    print(f"{cache_dir()}: {n_models} models, {n_bytes / 2**20:.1f} MiB; {len(all_kept())} runs of chapters")
 
 
 def parser():
@@ -100,13 +141,26 @@ def parser():
     added.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
     added.add_argument("--profile", default="sample")
     added.add_argument("-o", "--output", type=Path, help="by default CHAPTER.out.ipynb")
-    added = command("book", build)
+    added = command("book", whole_book)
     added.add_argument("--profile", default="sample")
+    added.add_argument("--jobs", type=int, metavar="N", help="chapters at the same time; by default one for two cores")
+    added.add_argument("--dry-run", action="store_true", help="only say what it would take")
+    added.add_argument("--cluster", metavar="ADDRESS", help=CLUSTER_HELP)
+    added = command("sweep", sweep)
+    added.add_argument("chapter")
+    added.add_argument("-g", "--grid", action="append", required=True, metavar="NAME=VALUES", help="1,2,5 or 0..4")
+    added.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
+    added.add_argument("-q", "--quantity", help="to draw along the first grid; by default the first that is measured")
+    added.add_argument("--profile", default="sample")
+    added.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="by default _build/sweeps/CHAPTER")
+    added.add_argument("--cluster", metavar="ADDRESS", help=CLUSTER_HELP)
     added = command("refresh", refresh)
     added.add_argument("chapter", nargs="*", help="by default all")
     added = command("record", record)
-    added.add_argument("chapter", nargs="+")
+    added.add_argument("chapter", nargs="*", help="by default all")
     added.add_argument("--profile", default="laptop")
+    services.add_options(command("serve", services.serve), _parameter)
+    auditing.add_options(command("audit", auditing.audit))
     added = command("claims", show_claims)
     added.add_argument("--chapter")
     added = command("cache", cache)

@@ -4,9 +4,8 @@ import time
 from dataclasses import replace
 
 import numpy as np
-from scipy.stats import binomtest
 
-from mialib import metrics
+from mialib import intervals, metrics
 from mialib.experiment import run
 from mialib.seeding import children
 
@@ -112,22 +111,15 @@ def attack_estimates(result, seed=0, n_resamples=RESAMPLES):
     Returns
     -------
     dict of str to Estimate
-        Test accuracy of the target (Wilson's interval); accuracy, precision and recall of the attack.
+        Test accuracy of the target (exact interval); accuracy, precision and recall of the attack.
     """
     member, inferred, seeds = result.target.member, result.inferred, children(seed, 3)
     right = result.target.vectors.argmax(axis=1) == result.target.labels
     statistics = {"accuracy": metrics.accuracy, "precision": metrics.precision, "recall": metrics.recall}
-    return {"test accuracy": share(right[~member])} | {
+    return {"test accuracy": intervals.share(np.count_nonzero(right[~member]), np.count_nonzero(~member))} | {
         f"attack {name}": metrics.estimate(statistic, member, inferred, s, n_resamples)
         for s, (name, statistic) in zip(seeds, statistics.items(), strict=True)
     }
-
-
-def share(hit):
-    """Return the share of hits with Wilson's 95 % interval (Estimate)."""
-    tried = binomtest(int(np.count_nonzero(hit)), len(hit))
-    interval = tried.proportion_ci(method="wilson")
-    return metrics.Estimate(float(tried.statistic), float(interval.low), float(interval.high))
 
 
 def gap_accuracy(result):

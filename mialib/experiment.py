@@ -257,6 +257,37 @@ def attack_with(experiment, data, shadow_data, cache=None, n_jobs=-1):
     return Result(experiment, data, parts, sets, target, shadows, probability)
 
 
+def attack_model(experiment, data, target, cache=None, n_jobs=-1):
+    """Attack a model that stands already, such as one behind HTTP, through the shadow models of ``run``.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Its `recipe` is that of the shadow models.
+    data : Dataset
+        Split as by ``run``: the model must have been trained on the target's members.
+    target : Models
+        Of one model; asked once about each of the target's records.
+    cache : ModelCache, optional
+    n_jobs : int
+
+    Returns
+    -------
+    Result
+        That of ``run(experiment, data)``, if the model is the experiment's own target.
+    """
+    split_seed, sets_seed, _, shadow_seed, attack_seed = children(experiment.seed, 5)
+    parts, n = split(len(data), experiment.size, split_seed, data.groups), experiment.n_shadow
+    sets = shadow_sets(parts.pool, n, experiment.size, sets_seed, experiment.out, data.groups)
+    answers = query(target, data, parts.target_in[None], parts.target_out[None])
+    stack = train_models(experiment.recipe, data, sets.in_, children(shadow_seed, n), cache, n_jobs)
+    shadows = query(stack, data, sets.in_, sets.out)
+    attack = ClassAttack(experiment.attack, attack_seed).fit(shadows, n_jobs)
+    return Result(
+        experiment, data, parts, sets, answers, shadows, attack.predict_proba(answers.labels, answers.vectors)
+    )
+
+
 def train_target(experiment, data, cache=None):
     """Train the target of an experiment alone.
 

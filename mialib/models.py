@@ -250,7 +250,9 @@ class Stack:
         for start in range(0, n, step):
             rows = slice(start, start + step)
             asked = x[rows] if index is None else x[index[:, rows]]
-            batch = torch.from_numpy(asked).to(self.device).float() * scale
+            batch = torch.from_numpy(asked).to(self.device).float()
+            if scale != 1:
+                batch = batch * scale
             answers[:, rows] = of_logits(self.logits(DenseBatch(batch.expand(self.n_models, -1, -1)))).cpu().numpy()
         return answers
 

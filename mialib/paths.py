@@ -20,3 +20,10 @@ def shipped(*parts):
 def cache_dir():
     """Return the folder of downloads and trained models: ``MIALIB_CACHE``, or the user's cache."""
     return Path(os.environ.get("MIALIB_CACHE") or pooch.os_cache("mialib"))
+
+
+def write_text(path, text):
+    """Write a file under a temporary name, then rename it."""
+    partial = path.with_name(f"{path.name}.part")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

@@ -76,7 +76,7 @@ class Queries:
         If a number is outside of its range.
     """
 
-    width: int = 1024
+    width: int = 2048
     budget: int | None = None
     n_jobs: int = 1
     tolerance: float = 1e-4
@@ -120,7 +120,9 @@ class Streams:
             self._next[slot] = 0
         begin, end = slots * n_draws + self._next[slots], np.cumsum(counts)
         self._next[slots] += counts
-        return self._draws.ravel()[np.repeat(begin - end + counts, counts) + np.arange(counts.sum())]
+        at = np.repeat(begin - end + counts, counts)
+        at += np.arange(len(at))
+        return self._draws.ravel().take(at)
 
 
 class Found:
@@ -276,7 +278,10 @@ class Run:
         missing = wanted[open_]
         while len(open_):
             u = self.streams.take(slots[open_], missing)
-            chosen.ravel()[np.repeat(open_ * d, missing) + (u * d).astype(np.int64)] = True
+            u *= d
+            at = u.astype(np.int64)
+            at += np.repeat(open_ * d, missing)
+            chosen.ravel()[at] = True
             missing = wanted[open_] - chosen[open_].view(np.uint8).sum(axis=1, dtype=counter)
             open_, missing = open_[missing > 0], missing[missing > 0]
         chosen[k > d - k] ^= True

@@ -21,15 +21,17 @@ class Table:
         Of strings, or of numbers shown to three decimals.
     foot : str
         Where the numbers come from.
+    kind : str, optional
+        A further class of the HTML, by which a page finds the table.
     """
 
-    def __init__(self, frame, foot):
-        self.frame, self.foot = frame.map(_cell), foot
+    def __init__(self, frame, foot, kind=""):
+        self.frame, self.foot, self._kind = frame.map(_cell), foot, f" {kind}" if kind else ""
 
     def _repr_html_(self):
         with pd.option_context("display.max_colwidth", None):
             table = self.frame.to_html(border=0, classes="mialib")
-        return f'<div class="mialib-table">{table}<p class="mialib-origin">{escape(self.foot)}</p></div>'
+        return f'<div class="mialib-table{self._kind}">{table}<p class="mialib-origin">{escape(self.foot)}</p></div>'
 
     def __repr__(self):
         with pd.option_context("display.max_colwidth", 60, "display.width", 200):
@@ -124,11 +126,16 @@ def scoreboard(runs, chapter=None, outcome=None):
         outcomes = [verdict.outcome for verdict in verdicts.values() if verdict]
         if chapter not in (None, claim.chapter) or (outcome and outcome not in outcomes):
             continue
-        row = {"claim": f"{claim.statement} ({claim.where})", "paper": claim.paper or BLANK}
+        row = {
+            "chapter": claim.chapter,
+            "claim": f"{claim.statement} ({claim.where})",
+            "paper": claim.paper or BLANK,
+        }
         for name, verdict in verdicts.items():
             row[name] = f"{_values(verdict)}: {verdict}" if verdict else claims.NOT_TESTABLE
         rows[claim.id] = row
-    return Table(pd.DataFrame.from_dict(rows, orient="index"), "where the runs come from: see the table of runs")
+    foot = "where the runs come from: see the table of runs"
+    return Table(pd.DataFrame.from_dict(rows, orient="index"), foot, "mialib-claims")
 
 
 def score_table(runs):

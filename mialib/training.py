@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from mialib.checks import whole
+from mialib.clusters import workers
 from mialib.models import NN
 from mialib.seeding import children
 
@@ -265,8 +266,8 @@ def fit_blocks(recipe, x, y, n_classes, index, seeds, block_size, n_jobs=-1):
     """Train M models in blocks, side by side where there are cores for it.
 
     A block is a stack of models that trains on one thread. Blocks run in processes if there is
-    much to do and in threads else, or where `joblib.parallel_config` says, such as on a Dask
-    cluster. No number depends on `block_size`, on `n_jobs`, on where blocks run or in what order.
+    much to do and in threads else, or where `joblib.parallel_config` or ``MIALIB_CLUSTER`` says,
+    such as on a Dask cluster. No number depends on `block_size`, on `n_jobs`, on where blocks run or in what order.
 
     Parameters
     ----------
@@ -286,7 +287,8 @@ def fit_blocks(recipe, x, y, n_classes, index, seeds, block_size, n_jobs=-1):
     """
     if not len(index):
         return
-    size = min(block_size, -(-len(index) // joblib.effective_n_jobs(n_jobs)))
+    with workers():
+        size = min(block_size, -(-len(index) // joblib.effective_n_jobs(n_jobs)))
     blocks = [range(i, min(i + size, len(index))) for i in range(0, len(index), size)]
     prefer = "processes" if _multiplications(recipe, x, n_classes, index) > MUCH else "threads"
     threads, lost = torch.get_num_threads(), 0
@@ -296,8 +298,10 @@ def fit_blocks(recipe, x, y, n_classes, index, seeds, block_size, n_jobs=-1):
                 joblib.delayed(_fit_block)(b, recipe, x, y, n_classes, [index[i] for i in b], [seeds[i] for i in b])
                 for b in blocks
             ]
+            with workers():
+                parallel = joblib.Parallel(n_jobs, prefer=prefer, return_as="generator_unordered")
             try:
-                for block, parameters in joblib.Parallel(n_jobs, prefer=prefer, return_as="generator_unordered")(jobs):
+                for block, parameters in parallel(jobs):
                     blocks.remove(block)
                     yield block, parameters
             except (CancelledError, BrokenExecutor):

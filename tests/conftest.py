@@ -1,3 +1,4 @@
+import json
 import os
 import threading
 import time
@@ -93,3 +94,71 @@ def squares():
     for c, (row, column) in enumerate(((0, 0), (0, 4), (4, 0))):
         x[y == c, row : row + 4, column : column + 4] += 150
     return x.astype(np.uint8), y
+
+
+class Endpoint:
+    """A prediction service that does as it is told: `replies` holds what the next requests get, the model after that.
+
+    A reply is a dict (sent as JSON), bytes, a status (int), or a function of the handler. `asked` counts the records of
+    each request.
+    """
+
+    def __init__(self, n_features=3, n_classes=2):
+        self.metadata = {
+            "name": "target",
+            "versions": ["1"],
+            "inputs": [{"name": "records", "datatype": "FP32", "shape": [-1, n_features]}],
+            "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [-1, n_classes]}],
+        }
+        self.n_classes, self.replies, self.asked, self.headers = n_classes, [], [], []
+
+    def vectors(self, x):
+        """Return the model's prediction vectors: the softmax of the first features, to five digits."""
+        e = np.exp(np.asarray(x, np.float64).reshape(len(x), -1)[:, : self.n_classes])
+        return np.round(e / e.sum(axis=1, keepdims=True), 5).astype(np.float32)
+
+    def reply(self, content):
+        (records,) = content["inputs"]
+        vectors = self.vectors(np.reshape(records["data"], records["shape"]))
+        output = {"name": "probabilities", "datatype": "FP32", "shape": list(vectors.shape)}
+        return {"outputs": [output | {"data": [float(value) for value in vectors.flat]}]}
+
+
+@pytest.fixture
+def endpoint():
+    """Start an `Endpoint` on loopback; it has the address as `url`."""
+    told = Endpoint()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.answer(told.metadata)
+
+        def do_POST(self):
+            content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            told.asked.append(content["inputs"][0]["shape"][0])
+            told.headers.append(self.headers)
+            self.answer(told.replies.pop(0) if told.replies else told.reply(content))
+
+        def answer(self, reply, status=200):
+            if callable(reply):
+                return reply(self)
+            if isinstance(reply, int):
+                reply, status = {"error": "told so"}, reply
+            body = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    told.url = f"http://127.0.0.1:{server.server_port}"
+    yield told
+    server.shutdown()
+    thread.join()
+    server.server_close()

@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import nbformat
+import papermill
 import pytest
 
-from mialib import book, claims
-from mialib.book import ChapterError
+from mialib import book, chapters, claims
+from mialib.chapters import ChapterError
+from mialib.executed import Executed
 
 ROOT = Path(__file__).parent.parent
 CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
@@ -24,8 +26,8 @@ def tags(cell):
 
 
 def test_every_notebook_is_in_the_table_of_contents():
-    assert sorted(book.chapters()) == CHAPTERS
-    assert book.chapters()[-1].stem == "scoreboard"  # it reads what the others hold
+    assert sorted(chapters.paths()) == CHAPTERS
+    assert chapters.paths()[-1].stem == "scoreboard"  # it reads what the others hold
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
@@ -71,21 +73,52 @@ def test_recorded_runs_are_of_their_profile():
         assert content["origin"]["chapter"] == path.stem
         assert content["origin"]["profile"] == path.parent.name
         assert content["origin"]["data"]["kind"] != "stand-in"
-        assert content["parameters"] == book.profile_parameters(path.stem, path.parent.name)
+        assert content["parameters"] == chapters.profile_parameters(path.stem, path.parent.name)
 
 
-def test_a_recorded_run_keeps_the_figure_that_is_tagged_so(tmp_path, monkeypatch):
-    chapter = ROOT / "book" / "model_inversion.ipynb"
-    monkeypatch.setattr(book, "execute", lambda source, output, parameters: shutil.copy(chapter, output))
-    monkeypatch.setattr(book, "profile_parameters", lambda name, profile: {"profile": profile})
+def test_a_recorded_run_keeps_numbers_cost_and_the_figure_that_is_tagged_so(tmp_path, monkeypatch):
+    committed = ROOT / "book" / "model_inversion.ipynb"
+    took = {"seconds": 1.5, "models": 22}
+    monkeypatch.setattr(book, "executed", lambda path, parameters: Executed(committed, took))
+    monkeypatch.setattr(chapters, "profile_parameters", lambda name, profile: {"profile": profile})
+    monkeypatch.setattr(book, "write_score", lambda: None)
     monkeypatch.setattr(book, "shipped", lambda *parts: tmp_path.joinpath(*parts))
-    monkeypatch.setattr(book, "chapter", lambda name: chapter)
+    monkeypatch.setattr(chapters, "path", lambda name: committed)
     path = book.record("model_inversion", "tiny")
     assert path == tmp_path / "data" / "results" / "tiny" / "model_inversion.json"
-    assert json.loads(path.read_text(encoding="utf-8"))["origin"]["chapter"] == "model_inversion"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert content["origin"]["chapter"] == "model_inversion"
+    assert content["numbers"] == claims.run_in_notebook(committed).to_dict()["numbers"]
+    assert (content["seconds"], content["models"], content["parameters"]) == (1.5, 22, {"profile": "tiny"})
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
-    (cell,) = (cell for cell in code_cells(chapter) if "recorded" in tags(cell))
+    assert sorted(p.name for p in path.parent.iterdir()) == ["model_inversion.json", "model_inversion.png"]
+    (cell,) = (cell for cell in code_cells(committed) if "recorded" in tags(cell))
     assert "nearest" not in cell.source  # single images of CIFAR-10 may not ship
+
+
+def test_the_scoreboard_is_not_recorded(monkeypatch):
+    committed = ROOT / "book" / "scoreboard.ipynb"
+    monkeypatch.setattr(book, "executed", lambda path, parameters: Executed(committed, {}))
+    with pytest.raises(ChapterError, match="scoreboard checks no claims"):
+        book.record("scoreboard", "laptop")
+
+
+def test_the_score_in_readme_and_book_is_that_of_the_recorded_runs():
+    line = claims.score_line()
+    counts = claims.score(claims.recorded_runs("laptop"))
+    assert f"reproduced {counts['reproduced']} and did not reproduce {counts['not reproduced']};" in line
+    assert (ROOT / "book" / "score.md").read_text(encoding="utf-8") == f"{line}\n"
+    assert f"<!-- score -->\n{line}\n<!-- /score -->" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("profile", ["laptop", "paper"])
+def test_every_chapter_has_parameters_in_every_profile(profile):
+    for path in CHAPTERS:
+        known = {*papermill.inspect_notebook(str(path))}
+        given = chapters.profile_parameters(path.stem, profile)
+        assert set(given) <= known, path.stem
+        assert set(chapters.all_parameters(path.stem, profile)) == known
+        assert given.get("profile", profile) == profile
 
 
 @pytest.mark.parametrize("folder", [".", "book"], ids=["root", "book"])
@@ -110,7 +143,7 @@ def test_papermill_runs_a_chapter_from_both_places(tmp_path, folder):
 )
 def test_bad_parameters_are_one_clear_sentence_and_leave_nothing(tmp_path, chapter, parameters, message):
     with pytest.raises(ChapterError, match=message):
-        book.execute(book.chapter(chapter), tmp_path / "out.ipynb", parameters)
+        chapters.execute(chapters.path(chapter), tmp_path / "out.ipynb", parameters)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -138,19 +171,6 @@ def test_a_broken_verdict_fails_the_notebook_test(tmp_path, epochs):
         assert "tables.check(origin, numbers)" in ended.stdout
 
 
-def test_a_build_leaves_the_committed_chapters_alone(tmp_path, monkeypatch):
-    before = {path: path.read_bytes() for path in CHAPTERS}
-    ran = []
-    monkeypatch.setattr(
-        book, "execute", lambda source, output, parameters: ran.append((Path(output).parent, parameters))
-    )
-    page = book.build(tmp_path / "build")
-    assert page.exists()
-    assert (page.parent / "book" / "location.html").exists()
-    assert ran == [(tmp_path / "build" / "book", {})] * len(CHAPTERS)
-    assert {path: path.read_bytes() for path in CHAPTERS} == before
-
-
 def test_a_book_with_a_warning_does_not_build(tmp_path, capfd):
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, tmp_path / name)
@@ -164,8 +184,8 @@ def test_a_book_with_a_warning_does_not_build(tmp_path, capfd):
 
 def test_unknown_chapters_and_profiles():
     with pytest.raises(ChapterError, match="there is no chapter 'nothing'; there are threat_model, shadow_training"):
-        book.chapter("nothing")
+        chapters.path("nothing")
     with pytest.raises(ChapterError, match="profile 'huge' has no parameters for location"):
-        book.profile_parameters("location", "huge")
-    assert book.profile_parameters("location", "sample") == {}
-    assert book.profile_parameters("location", "laptop")["profile"] == "laptop"
+        chapters.profile_parameters("location", "huge")
+    assert chapters.profile_parameters("location", "sample") == {}
+    assert chapters.profile_parameters("location", "laptop")["profile"] == "laptop"

@@ -72,12 +72,6 @@ def test_estimates_are_those_of_the_result(result):
     assert comparisons.attack_estimates(result, seed=1) == found
 
 
-def test_wilsons_interval():
-    found = comparisons.share(np.arange(10) < 5)
-    assert found.value == 0.5
-    assert (found.low, found.high) == (pytest.approx(0.2366, abs=1e-4), pytest.approx(0.7634, abs=1e-4))
-
-
 def test_the_gap_attack_is_right_on_known_members_and_mistaken_others(result):
     right = result.target.vectors.argmax(axis=1) == result.target.labels
     assert comparisons.gap_accuracy(result) == pytest.approx(metrics.accuracy(result.target.member, right))

@@ -1,0 +1,87 @@
+"""Confidence intervals that hold for few records: an audit may have ten."""
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.stats import binomtest, norm
+
+from mialib import metrics
+from mialib.metrics import Estimate
+
+UNKNOWN = Estimate(float("nan"), float("nan"), float("nan"))
+
+
+def share(n_hits, n, level=0.95):
+    """Return a share with the exact interval of Clopper and Pearson.
+
+    Parameters
+    ----------
+    n_hits, n : int
+    level : float
+
+    Returns
+    -------
+    Estimate
+        NaN if `n` is 0.
+    """
+    if n == 0:
+        return UNKNOWN
+    interval = binomtest(int(n_hits), int(n)).proportion_ci(level, "exact")
+    return Estimate(n_hits / n, float(interval.low), float(interval.high))
+
+
+def precision(member, inferred):
+    """Return the precision of an inference as an `Estimate`; NaN if no record is inferred as a member."""
+    return share(np.count_nonzero(member & inferred), np.count_nonzero(inferred))
+
+
+def recall(member, inferred):
+    """Return the recall of an inference as an `Estimate`; NaN without members."""
+    return share(np.count_nonzero(member & inferred), np.count_nonzero(member))
+
+
+def balanced_accuracy(member, inferred, level=0.95):
+    """Return the accuracy of an inference if members and non-members were equally many.
+
+    It is (1 + recall - false positive rate) / 2; the interval of the difference is Newcombe's (1998, method 10).
+
+    Returns
+    -------
+    Estimate
+        NaN without members, or without non-members.
+    """
+    sides = [(np.count_nonzero(inferred & side), np.count_nonzero(side)) for side in (member, ~member)]
+    if not all(n for _, n in sides):
+        return UNKNOWN
+    (p, n), (q, m) = ((hits / n, n) for hits, n in sides)
+    (p_low, p_high), (q_low, q_high) = _wilson(p, n, level), _wilson(q, m, level)
+    below, above = np.hypot(p - p_low, q_high - q), np.hypot(p_high - p, q - q_low)
+    return Estimate((1 + p - q) / 2, (1 + p - q - below) / 2, (1 + p - q + above) / 2)
+
+
+def _wilson(p, n, level):
+    z = norm.ppf((1 + level) / 2)
+    centre, width = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    return (centre - width) / (1 + z**2 / n), (centre + width) / (1 + z**2 / n)
+
+
+def roc_auc(member, score, level=0.95):
+    """Return the area under the ROC curve with Newcombe's interval (2006, method 5), for few records too.
+
+    Returns
+    -------
+    Estimate
+        NaN without members, or without non-members.
+    """
+    m, n = np.count_nonzero(member), np.count_nonzero(~member)
+    if not m or not n:
+        return UNKNOWN
+    found, z = metrics.roc_auc(member, score), norm.ppf((1 + level) / 2)
+
+    def excess(area):
+        half = (m + n) / 2 - 1
+        variance = area * (1 - area) * (1 + half * (1 - area) / (2 - area) + half * area / (1 + area)) / (m * n)
+        return abs(area - found) - z * np.sqrt(variance)
+
+    low = brentq(excess, 0, found * (1 - 1e-9)) if found > 0 else 0
+    high = brentq(excess, found + (1 - found) * 1e-9, 1) if found < 1 else 1
+    return Estimate(found, float(low), float(high))
