@@ -167,6 +167,41 @@ def _synthesis(p):
     ]
 
 
+def _overfitting(p):
+    n, near_20 = 1 + p["n_shadow"], min(p["class_counts"], key=lambda count: abs(count - 20))
+    sets = {f"purchase {count}": p["size"] for count in p["class_counts"]}
+    sets |= {name: size for name, (_, size) in p["others"].items()}
+    varied = f"purchase {near_20}"
+    networks = [(name, size, p["epochs"], NN()) for name, size in sets.items()]
+    networks += [(varied, p["size"], epochs, NN(())) for epochs in p["sweep_epochs"]]
+    networks += [(varied, p["size"], epochs, NN((width,))) for width in p["widths"] for epochs in p["sweep_epochs"]]
+    same = NN((p["widths"][len(p["widths"]) // 2],))
+    networks += [(varied, size, p["sweep_epochs"][-2], same) for size in p["sweep_sizes"]]
+    return [
+        *(Training(name.split()[0], n, *rest) for name, *rest in dict.fromkeys(networks)),
+        *(Training(name.split()[0], n, size, passes, NN(())) for name, size in sets.items() for passes in (10, 100)),
+        *(Forests(name.split()[0], n, size) for name, size in sets.items()),
+        Forests("purchase", 5 * n, p["size"]),  # with larger leaves; those of one record are among the sets
+    ]
+
+
+def _mitigations(p):
+    n, m, l2 = 1 + p["n_shadow"], 1 + p["hospital_shadow"], [row for row in p["hospital_rows"] if row.startswith("L2")]
+    network, wide = NN((p["width"],)), NN((p["hospital_width"],))
+    ways, hospital_ways = 1 + len(p["l2"]) + len(p["dropout"]), 1 + (len(l2) if p["hospital_rows"] else 5)
+    return [
+        Training("purchase", n * ways, p["size"], p["epochs"], network),
+        Training("purchase", n, p["size"], 20, network),
+        Training("purchase", 7, p["label_size"], p["epochs"], network),
+        Training(p["hospital"], m * hospital_ways, p["hospital_size"], p["hospital_epochs"], wide),
+    ]
+
+
+def _differential_privacy(p):
+    ways = len(p["epsilons"]) + 2
+    return [Training("purchase", ways * (1 + p["n_shadow"]), p["size"], p["epochs"], NN((p["width"],)))]
+
+
 def _audit(p):
     n = 1 + p["n_shadow"]
     return [
@@ -199,6 +234,9 @@ PLANS = {
     "failures": _failures,
     "noise": _noise,
     "synthesis": _synthesis,
+    "overfitting": _overfitting,
+    "mitigations": _mitigations,
+    "differential_privacy": _differential_privacy,
     "audit": _audit,
     "model_inversion": _model_inversion,
     "remember_too_much": _remember_too_much,
