@@ -50,8 +50,13 @@ class Answers:
         """Share of non-members whose class is predicted rightly (float)."""
         return self._accuracy(~self.member)
 
+    @property
+    def right(self):
+        """The records whose class is predicted rightly (ndarray of bool)."""
+        return self.vectors.argmax(axis=1) == self.labels
+
     def _accuracy(self, rows):
-        return float(np.mean(self.vectors[rows].argmax(axis=1) == self.labels[rows]))
+        return float(np.mean(self.right[rows]))
 
 
 def query(stack, data, in_, out):

@@ -178,5 +178,4 @@ class GapAttack:
 
     def infer(self, answers):
         """Return what the attack says about records; see `ThresholdAttack.infer`."""
-        right = answers.vectors.argmax(axis=1) == answers.labels
-        return Inference(answers.member, right.astype(np.float64), right)
+        return Inference(answers.member, answers.right.astype(np.float64), answers.right)

@@ -4,9 +4,8 @@ import time
 from dataclasses import replace
 
 import numpy as np
-from scipy.stats import binomtest
 
-from mialib import metrics
+from mialib import intervals, metrics
 from mialib.experiment import run
 from mialib.seeding import children
 
@@ -20,21 +19,23 @@ def summary(results):
 
     Returns
     -------
-    dict of str to dict of str to float
+    dict of str to dict of str to Estimate
         Name of the result to train and test accuracy of the target, then precision, recall and AUC
         of the attack, and precision of the gap attack.
     """
+    return {name: _summary(result) for name, result in results.items()}
+
+
+def _summary(result):
+    target, member, judged = result.target, result.target.member, result.judged
     return {
-        name: {
-            "train accuracy": result.target.train_accuracy,
-            "test accuracy": result.target.test_accuracy,
-            "precision": result.precision,
-            "recall": result.recall,
-            "median precision": float(metrics.quantiles(result.per_class(metrics.precision), (0.5,))[0]),
-            "AUC": result.auc,
-            "gap attack precision": metrics.gap_precision(result.target.train_accuracy, result.target.test_accuracy),
-        }
-        for name, result in results.items()
+        "train accuracy": intervals.of(target.right[member]),
+        "test accuracy": intervals.of(target.right[~member]),
+        "precision": intervals.precision(member, result.inferred),
+        "recall": intervals.recall(member, result.inferred),
+        "median precision": intervals.median(result.per_class(metrics.precision)),
+        "AUC": intervals.roc_auc(member[judged], result.probability[judged]),
+        "gap attack precision": intervals.precision(member, target.right),
     }
 
 
@@ -54,7 +55,7 @@ def compare_attacks(result, attacks):
 
     Returns
     -------
-    dict of str to dict of str to float
+    dict of str to dict of str to Estimate or float
         Name of the attack to its accuracy and AUC, the seconds that training took, and the number of
         parameters of its models.
     """
@@ -66,8 +67,8 @@ def compare_attacks(result, attacks):
         probability = attack.predict_proba(result.target.labels, result.target.vectors)
         judged = ~np.isnan(probability)
         rows[name] = {
-            "accuracy": metrics.accuracy(result.target.member, probability > 0.5),
-            "AUC": metrics.roc_auc(result.target.member[judged], probability[judged]),
+            "accuracy": intervals.of(result.target.member == (probability > 0.5)),
+            "AUC": intervals.roc_auc(result.target.member[judged], probability[judged]),
             "seconds": seconds,
             "parameters": attack.n_parameters,
         }
@@ -75,8 +76,8 @@ def compare_attacks(result, attacks):
 
 
 def share_above(result, precision):
-    """Return the share of classes in which the attack is more precise than this (float); see Fig. 6."""
-    return float(np.mean(result.per_class(metrics.precision) > precision))
+    """Return the share of classes in which the attack is more precise than this (Estimate); see Fig. 6."""
+    return intervals.of(result.per_class(metrics.precision) > precision)
 
 
 RESAMPLES = 300
@@ -112,22 +113,14 @@ def attack_estimates(result, seed=0, n_resamples=RESAMPLES):
     Returns
     -------
     dict of str to Estimate
-        Test accuracy of the target (Wilson's interval); accuracy, precision and recall of the attack.
+        Test accuracy of the target; accuracy, precision and recall of the attack.
     """
     member, inferred, seeds = result.target.member, result.inferred, children(seed, 3)
-    right = result.target.vectors.argmax(axis=1) == result.target.labels
     statistics = {"accuracy": metrics.accuracy, "precision": metrics.precision, "recall": metrics.recall}
-    return {"test accuracy": share(right[~member])} | {
+    return {"test accuracy": intervals.of(result.target.right[~member])} | {
         f"attack {name}": metrics.estimate(statistic, member, inferred, s, n_resamples)
         for s, (name, statistic) in zip(seeds, statistics.items(), strict=True)
     }
-
-
-def share(hit):
-    """Return the share of hits with Wilson's 95 % interval (Estimate)."""
-    tried = binomtest(int(np.count_nonzero(hit)), len(hit))
-    interval = tried.proportion_ci(method="wilson")
-    return metrics.Estimate(float(tried.statistic), float(interval.low), float(interval.high))
 
 
 def gap_accuracy(result):
@@ -156,7 +149,7 @@ def auc_of_mislabelled(result, seed=0, n_shuffles=200):
     chance : Estimate
         Mean and 95 % range of the same with membership shuffled.
     """
-    wrong = (result.target.vectors.argmax(axis=1) != result.target.labels) & result.judged
+    wrong = ~result.target.right & result.judged
     labels, member = result.target.labels[wrong], result.target.member[wrong]
     probability, rng = result.probability[wrong], np.random.default_rng(seed)
     classes = [np.flatnonzero(labels == c) for c in np.unique(labels)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mialib import metrics
+from mialib import intervals, metrics
 from mialib.attack import ATTACK_RECIPE, Answers, ClassAttack, query
 from mialib.checks import whole
 from mialib.records import Dataset
@@ -109,7 +109,7 @@ class Result:
         return metrics.per_class(statistic, self.target.labels, self.target.member, self.inferred, self.data.n_classes)
 
     def numbers(self):
-        """Return every number of the attack by name: `Estimate` where it has an interval, else float.
+        """Return every number of the attack by name: `Estimate`, or float for the base rate, a baseline or a count.
 
         Returns
         -------
@@ -120,10 +120,10 @@ class Result:
         seeds = children(child(self.experiment.seed, 5), 5)
         member, judged = self.target.member, self.judged
         return {
-            "target train accuracy": self.target.train_accuracy,
-            "target test accuracy": self.target.test_accuracy,
-            "shadow train accuracy": self.shadows.train_accuracy,
-            "shadow test accuracy": self.shadows.test_accuracy,
+            "target train accuracy": intervals.of(self.target.right[member]),
+            "target test accuracy": intervals.of(self.target.right[~member]),
+            "shadow train accuracy": intervals.of(self.shadows.right[self.shadows.member]),
+            "shadow test accuracy": intervals.of(self.shadows.right[~self.shadows.member]),
             "precision": metrics.estimate(metrics.precision, member, self.inferred, seeds[0]),
             "recall": metrics.estimate(metrics.recall, member, self.inferred, seeds[1]),
             "accuracy": metrics.estimate(metrics.accuracy, member, self.inferred, seeds[2]),
@@ -133,7 +133,7 @@ class Result:
             ),
             "baseline": metrics.BASELINE,
             "base rate": metrics.base_rate(member),
-            "gap attack precision": metrics.gap_precision(self.target.train_accuracy, self.target.test_accuracy),
+            "gap attack precision": intervals.precision(member, self.target.right),
             "records not judged": int(np.count_nonzero(~judged)),
         }
 

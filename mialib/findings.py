@@ -113,7 +113,7 @@ class Findings:
 
     def by_class(self):
         """Return for each class its counts, accuracies and the strongest attack's numbers (dict of str to dict)."""
-        rows, found, right = {}, self.attacks[self.strongest], self.target.vectors.argmax(axis=1) == self.target.labels
+        rows, found, right = {}, self.attacks[self.strongest], self.target.right
         for c in np.unique(self.target.labels):
             of_class = self.target.labels == c
             member, inferred = found.member[of_class], found.inferred[of_class]

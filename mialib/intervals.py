@@ -2,7 +2,7 @@
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import binomtest, norm
+from scipy.stats import binom, binomtest, norm
 
 from mialib import metrics
 from mialib.metrics import Estimate
@@ -27,6 +27,33 @@ def share(n_hits, n, level=0.95):
         return UNKNOWN
     interval = binomtest(int(n_hits), int(n)).proportion_ci(level, "exact")
     return Estimate(n_hits / n, float(interval.low), float(interval.high))
+
+
+def of(hits):
+    """Return the share of hits, an ndarray of bool, as an `Estimate`."""
+    return share(np.count_nonzero(hits), len(hits))
+
+
+def median(values, level=0.95):
+    """Return the median as the paper reads it off a CDF, with an interval from order statistics.
+
+    Parameters
+    ----------
+    values : ndarray of float64
+        Of classes; NaN ones are left out.
+    level : float
+
+    Returns
+    -------
+    Estimate
+        The classes are taken for a sample of many like them. NaN if no value is defined.
+    """
+    ordered, _ = metrics.cdf(values)
+    if not len(ordered):
+        return UNKNOWN
+    low, high = binom.ppf([(1 - level) / 2, (1 + level) / 2], len(ordered), 0.5).astype(int)
+    ends = ordered[max(0, low - 1)], ordered[min(high, len(ordered) - 1)]
+    return Estimate(float(metrics.quantiles(ordered, (0.5,))[0]), *map(float, ends))
 
 
 def precision(member, inferred):

@@ -30,6 +30,16 @@ class Estimate:
     def __str__(self):
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
+    def __float__(self):
+        return self.value
+
+    def __sub__(self, other):
+        """Return the difference of the values, a float: it has no interval."""
+        return self.value - float(other)
+
+    def __rsub__(self, other):
+        return float(other) - self.value
+
 
 def base_rate(member, weight=None):
     """Return the share of members: the precision of calling every record a member."""

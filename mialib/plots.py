@@ -215,7 +215,7 @@ def bars(series, origin, axis, quantity):
     width, places = 0.8 / len(series), np.arange(len(groups))
     hatches = ("", "///", "...", "xx", "--")
     for i, (style, hatch, (name, values)) in enumerate(zip(STYLES, hatches, series.items(), strict=False)):
-        heights = [values[group] for group in groups]
+        heights = [float(values[group]) for group in groups]
         axes.bar(
             places + (i - (len(series) - 1) / 2) * width,
             heights,

@@ -3,6 +3,7 @@ import pytest
 from scipy.stats import norm
 
 from mialib import intervals, metrics
+from mialib.metrics import Estimate
 
 
 def test_shares_by_the_textbook():
@@ -49,3 +50,17 @@ def test_perfect_separation_of_few_records_is_no_certainty():
     assert (reverse.low, reverse.high) == (pytest.approx(0), pytest.approx(1 - found.low))
     assert np.isnan(intervals.roc_auc(member[:5], np.zeros(5)).value)
     assert np.isnan(intervals.balanced_accuracy(member[:5], member[:5]).value)
+
+
+def test_the_median_has_an_interval_of_order_statistics():
+    values = np.append(np.arange(1.0, 101.0), np.nan)
+    found = intervals.median(values)
+    assert (found.value, found.low, found.high) == (50, 40, 61)  # the textbook's ranks for 100
+    assert intervals.median(np.array([0.3])) == Estimate(0.3, 0.3, 0.3)
+    assert np.isnan(intervals.median(np.array([np.nan])).value)
+
+
+def test_the_interval_of_a_median_covers_it():
+    rng = np.random.default_rng(1)
+    found = [intervals.median(rng.random(61)) for _ in range(400)]
+    assert 0.94 < np.mean([one.low <= 0.5 <= one.high for one in found]) < 0.99
