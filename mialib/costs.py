@@ -168,11 +168,7 @@ def _synthesis(p):
 
 
 def _audit(p):
-    n = 1 + p["n_shadow"]
-    return [
-        Training(p["dataset"], 1 + 2 * p["n_network_shadow"], p["size"], p["epochs"]),
-        Forests("adult", n, p["adult_size"]),
-    ]
+    return [Training(p["dataset"], 1 + 2 * p["n_network_shadow"], p["size"], p["epochs"])]
 
 
 def _model_inversion(p):
