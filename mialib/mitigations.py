@@ -302,14 +302,31 @@ def attack_unaware(result, defended, cache=None, n_jobs=-1):
     dict of str to Result
         The `experiment` of each is that of its target.
     """
+    experiments = {name: replace(result.experiment, recipe=recipe) for name, recipe in defended.items()}
+    answers = {name: query_target(experiment, result.data, cache) for name, experiment in experiments.items()}
+    attacked = attack_answers(result, answers, n_jobs)
+    return {name: replace(attacked[name], experiment=experiments[name]) for name in experiments}
+
+
+def attack_answers(result, answers, n_jobs=-1):
+    """Try the attack models of a result on other answers than its target's.
+
+    Parameters
+    ----------
+    result : Result
+    answers : dict of str to Answers
+    n_jobs : int
+
+    Returns
+    -------
+    dict of str to Result
+        With these answers in the place of the target's.
+    """
     attack = ClassAttack(result.experiment.attack, child(result.experiment.seed, 4)).fit(result.shadows, n_jobs)
-    attacked = {}
-    for name, recipe in defended.items():
-        experiment = replace(result.experiment, recipe=recipe)
-        target = query_target(experiment, result.data, cache)
-        probability = attack.predict_proba(target.labels, target.vectors)
-        attacked[name] = replace(result, experiment=experiment, target=target, probability=probability)
-    return attacked
+    return {
+        name: replace(result, target=target, probability=attack.predict_proba(target.labels, target.vectors))
+        for name, target in answers.items()
+    }
 
 
 def with_l2(recipe, weight):

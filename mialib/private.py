@@ -18,6 +18,7 @@ import torch
 from mialib.batches import as_features, unit
 from mialib.cache import ModelCache, model_key
 from mialib.checks import whole
+from mialib.comparisons import attack_estimates
 from mialib.models import NN
 from mialib.progress import progress
 from mialib.seeding import children
@@ -114,11 +115,12 @@ class DPSGD:
             return 0.0
         return _noise_multiplier(self.epsilon, self.delta, *self.sampling(n_records), self.accountant)
 
-    def spent(self, n_records):
-        """Return the ε that training on so many records spends at `delta`, as the accountant counts it."""
+    def spent(self, n_records, accountant=None):
+        """Return the ε that training on so many records spends at `delta`, as its accountant, or another, counts."""
         if self.epsilon == math.inf:
             return math.inf
-        return _spent(self.noise_multiplier(n_records), self.delta, *self.sampling(n_records), self.accountant)
+        counting = accountant or self.accountant
+        return _spent(self.noise_multiplier(n_records), self.delta, *self.sampling(n_records), counting)
 
     def train(self, data, index, seeds, cache=None, n_jobs=-1):
         """Train M models, and return them as a stack; see `mialib.platforms.Platform.train`.
@@ -257,3 +259,34 @@ def _linears(module):
 def _code():
     source = "".join(map(inspect.getsource, (_features, _fit, _module, _Activation, DPSGD.sampling)))
     return hashlib.sha256(source.encode()).hexdigest()
+
+
+def promised_and_measured(results, seed=0):
+    """Return what privacy promises of attacks, and what an attack found, for results of `DPSGD`.
+
+    Parameters
+    ----------
+    results : dict of str to Result
+    seed : int or SeedSequence
+
+    Returns
+    -------
+    dict of str to dict of str to float or Estimate
+        Name to noise multiplier, ε by each accountant, accuracies of the target, accuracy of the
+        attack, and the bounds on it for one record added or removed, and for one exchanged.
+    """
+    return {name: _row(result, seed) for name, result in results.items()}
+
+
+def _row(result, seed):
+    recipe, n = result.experiment.recipe, result.experiment.size
+    estimates = attack_estimates(result, seed)
+    return {
+        "noise multiplier": recipe.noise_multiplier(n),
+        **{f"epsilon, {accountant}": recipe.spent(n, accountant) for accountant in ACCOUNTANTS},
+        "train accuracy": result.target.train_accuracy,
+        "test accuracy": estimates["test accuracy"],
+        "attack accuracy": estimates["attack accuracy"],
+        "bound": accuracy_bound(recipe.epsilon, recipe.delta),
+        "bound, exchanged": accuracy_bound(*exchanged(recipe.epsilon, recipe.delta)),
+    }

@@ -6,7 +6,7 @@ import numpy as np
 from mialib import metrics, plots
 
 
-def points(series, origin, xlabel, ylabel, level=None, named=False):
+def points(series, origin, xlabel, ylabel, level=None, named=False, joined=False, xscale="linear"):
     """Draw points in series, with intervals where they have one.
 
     Parameters
@@ -19,11 +19,21 @@ def points(series, origin, xlabel, ylabel, level=None, named=False):
         Draw a thin line at this height, such as `mialib.metrics.BASELINE`.
     named : bool
         Write the points' names in a column beside them, in the order of their heights.
+    joined : bool
+        Join the points of a series by a line, in their order; the last is drawn larger.
+    xscale : {"linear", "log"}
 
     Returns
     -------
     Figure
+
+    Raises
+    ------
+    ValueError
+        If there are more series than styles to tell them apart.
     """
+    if len(series) > len(plots.STYLES):
+        raise ValueError(f"{len(series)} series cannot be told apart; draw at most {len(plots.STYLES)}")
     figure, axes = plots._axes()
     for style, (name, of_series) in zip(plots.STYLES, series.items(), strict=False):
         x, y = zip(*of_series.values(), strict=True)
@@ -32,9 +42,12 @@ def points(series, origin, xlabel, ylabel, level=None, named=False):
         axes.errorbar(
             x, middle, lengths, fmt=style["marker"], color=style["color"], elinewidth=1, alpha=0.8, label=name
         )
+        if joined:
+            axes.plot(x, middle, color=style["color"], linestyle=style["linestyle"], linewidth=1)
+            axes.plot(x[-1:], middle[-1:], color=style["color"], marker=style["marker"], markersize=11)
     if level is not None:
         axes.axhline(level, color="0.6", linewidth=1, zorder=0)
-    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.set(xlabel=xlabel, ylabel=ylabel, xscale=xscale)
     if named:
         _name(axes, {name: xy for of_series in series.values() for name, xy in of_series.items()})
     return plots._finish(figure, axes, origin)

@@ -226,9 +226,11 @@ def _values(verdict):
 
 
 def _cell(value):
-    if isinstance(value, float):
-        return BLANK if value != value else f"{value:.3f}"
-    return str(value)
+    if getattr(value, "value", value) != getattr(value, "value", value):
+        return BLANK
+    if getattr(value, "low", 0) != getattr(value, "low", 0):
+        value = value.value
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def beside_paper(chapter, numbers, origin, also=()):

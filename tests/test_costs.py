@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from mialib import chapters, costs
-from mialib.costs import Training, estimate
+from mialib import chapters, costs, plans
+from mialib.costs import estimate
 from mialib.datasets import load
 from mialib.models import NN
+from mialib.plans import Training
 
 RESULTS = Path(__file__).parent.parent / "data" / "results" / "laptop"
 
@@ -21,22 +22,22 @@ def test_what_a_training_takes():
 def test_a_plan_has_the_models_that_a_recorded_run_used(path):
     recorded = json.loads(path.read_text(encoding="utf-8"))
     parameters = chapters.all_parameters(path.stem, "sample") | recorded["parameters"]
-    assert sum(task.n_models for task in costs.PLANS[path.stem](parameters)) == recorded["models"]
+    assert sum(task.n_models for task in plans.PLANS[path.stem](parameters)) == recorded["models"]
 
 
 def test_every_chapter_but_the_scoreboard_has_a_plan():
-    assert set(costs.PLANS) == {path.stem for path in chapters.paths()} - {"scoreboard"}
+    assert set(plans.PLANS) == {path.stem for path in chapters.paths()} - {"scoreboard"}
 
 
 def test_shapes_are_those_of_the_data():
     for name, source in (("adult", "sample"), ("digits", "sample"), ("hospital", "sample"), ("mnist", "sample")):
         data = load(name, source)
-        assert costs.SHAPES[name] == (data.x.shape[1:], data.n_classes)
+        assert plans.SHAPES[name] == (data.x.shape[1:], data.n_classes)
     purchase = load("purchase", "sample", n_classes=100)
-    assert costs.SHAPES["purchase"] == (purchase.x.shape[1:], 100)
+    assert plans.SHAPES["purchase"] == (purchase.x.shape[1:], 100)
     for name in ("location", "cifar10", "cifar100"):
         data = load(name, "stand-in")
-        assert costs.SHAPES[name] == (data.x.shape[1:], data.n_classes)
+        assert plans.SHAPES[name] == (data.x.shape[1:], data.n_classes)
 
 
 def test_an_estimate_scales_a_recorded_run_by_work_and_machine(monkeypatch):

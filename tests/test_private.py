@@ -12,7 +12,7 @@ from mialib.cache import ModelCache
 from mialib.convolution import CNN
 from mialib.experiment import Experiment, run
 from mialib.models import NN, ReLU
-from mialib.private import DPSGD, accuracy_bound, exchanged
+from mialib.private import DPSGD, accuracy_bound, exchanged, promised_and_measured
 from mialib.seeding import children
 
 FREE = DPSGD(math.inf, architecture=NN((16,)), epochs=30, batch_size=50, learning_rate=0.01)
@@ -66,6 +66,23 @@ def test_less_epsilon_takes_more_noise_and_what_is_spent_is_what_was_asked(accou
     for recipe in recipes:
         assert recipe.epsilon - 0.05 < recipe.spent(500) <= recipe.epsilon
     assert (FREE.noise_multiplier(500), FREE.spent(500)) == (0, math.inf)
+
+
+def test_another_accountant_counts_the_same_noise():
+    recipe = replace(FREE, epsilon=2)
+    assert recipe.spent(500, "prv") == recipe.spent(500)
+    assert recipe.spent(500) < recipe.spent(500, "rdp") < 3  # Rényi's bound is the looser one
+
+
+def test_a_row_holds_the_promise_and_the_attack(data):
+    plain = Experiment(100, 2, replace(FREE, epsilon=2, epochs=2), seed=3)
+    result = run(plain, data)
+    row = promised_and_measured({"2": result, "inf": run(replace(plain, recipe=FREE), data)})
+    assert row["2"]["noise multiplier"] == plain.recipe.noise_multiplier(100)
+    assert row["2"]["test accuracy"].value == result.target.test_accuracy
+    assert row["2"]["attack accuracy"].value == np.mean(result.inferred == result.target.member)
+    assert (row["2"]["bound"], row["inf"]["bound"]) == (accuracy_bound(2, 1e-5), 1)
+    assert row["2"]["bound, exchanged"] == pytest.approx((math.exp(4) + (1 + math.exp(2)) * 1e-5) / (1 + math.exp(4)))
 
 
 def test_updates_are_sampled_for_the_expected_passes():

@@ -73,7 +73,7 @@ def test_scoreboard_and_its_filters():
     runs = {"laptop": {"location": Run(ORIGIN, NUMBERS)}, "paper": {}, "this build": {}}
     whole = tables.scoreboard(runs).frame
     assert len(whole) == len(claims.read_claims())
-    assert whole.columns.tolist() == ["claim", "paper", "laptop"]
+    assert whole.columns.tolist() == ["chapter", "claim", "paper", "laptop"]
     assert whole.loc["location-train-accuracy", "laptop"] == "1.000: reproduced"
     assert whole.loc["attack-above-gap", "laptop"] == "not testable here"
     assert set(tables.scoreboard(runs, chapter="location").frame.index) == {
@@ -118,3 +118,42 @@ def test_a_recorded_figure_is_shown_and_a_missing_one_is_not(tmp_path, monkeypat
     path.parent.mkdir(parents=True)
     path.write_bytes(b"\x89PNG\r\n\x1a\n")
     assert tables.recorded_figure("location", "laptop").data == path.read_bytes()
+
+
+def test_an_estimate_that_is_not_defined_is_blank_and_one_without_interval_a_number():
+    nan = float("nan")
+    rows = {"a": {"x": Estimate(nan, nan, nan), "y": Estimate(0.5, nan, nan)}, "b": {"x": 0.25, "z": Estimate(1, 0, 1)}}
+    frame = tables.by_row(rows, ORIGIN, "remark").frame
+    assert frame.loc["a"].tolist() == ["–", "0.500", "–"]
+    assert frame.loc["b"].tolist() == ["0.250", "–", "1.000 [0.000, 1.000]"]
+
+
+def test_rows_become_numbers_by_name():
+    assert tables.flat({"none": {"x": 1}, "L2": {"x": 2}}, "Texas") == {"x, none, Texas": 1, "x, L2, Texas": 2}
+
+
+def test_the_papers_table_stands_beside_ours_and_the_recorded_run(monkeypatch):
+    origin = replace(ORIGIN, chapter="mitigations")
+    ours = {"none": {"attack accuracy": Estimate(0.961, 0.9, 1)}, "own": {"attack accuracy": 0.7}}
+    monkeypatch.setattr(claims, "recorded_runs", lambda profile: {})
+    frame = tables.beside_table_iii(ours, "Purchase", origin).frame
+    assert frame.loc["none"].tolist() == ["0.66 / – / –", "0.92 / 0.96 / –", "0.87 / – / –", "1.00 / – / –"]
+    assert frame.loc["own", "attack accuracy"] == "– / 0.70 / –"
+    recorded = {"mitigations": Run(origin, {"attack accuracy, none, Purchase": Estimate(0.884, 0.8, 0.9)})}
+    monkeypatch.setattr(claims, "recorded_runs", lambda profile: recorded)
+    table = tables.beside_table_iii(ours, "Purchase", origin)
+    assert table.frame.loc["none", "attack accuracy"] == "0.92 / 0.96 / 0.88"
+    assert table.frame.loc["temperature 20", "attack recall"] == "0.86 / – / –"
+    assert "recorded run: location · real data" in table.foot
+
+
+def test_table_iii_is_as_printed():
+    paper = tables.paper_table("table_iii")
+    assert paper["Purchase"]["L2 1e-3"] == {
+        "test accuracy": 0.72,
+        "attack accuracy": 0.77,
+        "attack precision": 0.73,
+        "attack recall": 0.86,
+    }
+    assert (len(paper["Purchase"]), len(paper["Texas"])) == (11, 12)
+    assert set(next(iter(paper["Texas"].values()))) == set(tables.QUANTITIES)
