@@ -31,7 +31,7 @@ class Estimate:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
     def __float__(self):
-        return self.value
+        return float(self.value)
 
     def __sub__(self, other):
         """Return the difference of the values, a float: it has no interval."""

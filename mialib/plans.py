@@ -61,17 +61,20 @@ class Training:
 
 @dataclass(frozen=True)
 class Forests:
-    """Models of scikit-learn that a chapter fits, of which the answers are kept.
+    """Models of scikit-learn that a chapter fits.
 
     Parameters
     ----------
     dataset : str
     n_models, n_records : int
+    kept : bool
+        Whether their answers are kept in the cache.
     """
 
     dataset: str
     n_models: int
     n_records: int
+    kept: bool = True
 
     @property
     def multiplications(self):
@@ -81,12 +84,12 @@ class Forests:
     @property
     def disk(self):
         """Bytes of the answers (int)."""
-        return 2 * self.n_models * self.n_records * 4 * SHAPES[self.dataset][1]
+        return self.kept * self.memory
 
     @property
     def memory(self):
         """Bytes of prediction vectors that are held at once (int)."""
-        return self.disk
+        return 2 * self.n_models * self.n_records * 4 * SHAPES[self.dataset][1]
 
 
 def _threat_model(p):
@@ -189,7 +192,11 @@ def _differential_privacy(p):
 
 
 def _audit(p):
-    return [Training(p["dataset"], 1 + 2 * p["n_network_shadow"], p["size"], p["epochs"])]
+    n = 1 + p["n_shadow"]
+    return [
+        Training(p["dataset"], 1 + 2 * p["n_network_shadow"], p["size"], p["epochs"]),
+        Forests("adult", n, p["adult_size"], kept=False),
+    ]
 
 
 def _model_inversion(p):
