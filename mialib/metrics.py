@@ -31,14 +31,14 @@ class Estimate:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
     def __float__(self):
-        return self.value
+        return float(self.value)
 
     def __sub__(self, other):
         """Return the difference of the values, a float: it has no interval."""
-        return self.value - float(other)
+        return float(self.value - float(other))
 
     def __rsub__(self, other):
-        return float(other) - self.value
+        return float(float(other) - self.value)
 
 
 def base_rate(member, weight=None):
