@@ -140,7 +140,7 @@ def cost_table(profile):
         }
     ).replace("nan", "not known")
     return (
-        f"{shown}\nmeasured here: {rate / 1e9:.0f} billion multiplications a second on {os.cpu_count()} cores; "
+        f"{shown.to_string()}\nmeasured here: {rate / 1e9:.0f} billion multiplications a second on {os.cpu_count()} cores; "
         "what is in the cache costs nothing"
     )
 
