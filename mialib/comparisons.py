@@ -116,11 +116,16 @@ def attack_estimates(result, seed=0, n_resamples=RESAMPLES):
         Test accuracy of the target; accuracy, precision and recall of the attack.
     """
     member, inferred, seeds = result.target.member, result.inferred, children(seed, 3)
-    statistics = {"accuracy": metrics.accuracy, "precision": metrics.precision, "recall": metrics.recall}
+    statistics = {"attack accuracy": metrics.accuracy, "precision": metrics.precision, "recall": metrics.recall}
     return {"test accuracy": intervals.of(result.target.right[~member])} | {
-        f"attack {name}": metrics.estimate(statistic, member, inferred, s, n_resamples)
+        name: metrics.estimate(statistic, member, inferred, s, n_resamples)
         for s, (name, statistic) in zip(seeds, statistics.items(), strict=True)
     }
+
+
+def estimates_of_each(results, seed=0):
+    """Return `attack_estimates` of each of several results, by their names."""
+    return {name: attack_estimates(result, seed) for name, result in results.items()}
 
 
 def gap_accuracy(result):

@@ -35,10 +35,10 @@ class Estimate:
 
     def __sub__(self, other):
         """Return the difference of the values, a float: it has no interval."""
-        return self.value - float(other)
+        return float(self.value - float(other))
 
     def __rsub__(self, other):
-        return float(other) - self.value
+        return float(float(other) - self.value)
 
 
 def base_rate(member, weight=None):

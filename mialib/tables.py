@@ -304,7 +304,7 @@ def beside_table_iii(rows, data, origin):
     return Table(frame, "; ".join(["each cell: paper / here / recorded run", *remarks]))
 
 
-QUANTITIES = ("test accuracy", "attack accuracy", "attack precision", "attack recall")
+QUANTITIES = ("test accuracy", "attack accuracy", "precision", "recall")
 """Columns of Table III."""
 
 
