@@ -75,6 +75,20 @@ def test_what_decides_a_run_decides_its_key(tmp_path, monkeypatch):
     assert module._key(path, {}) == before
 
 
+def test_recording_a_run_does_not_make_it_stale(tmp_path, monkeypatch):
+    path = chapter(tmp_path, "", "location")
+    monkeypatch.setattr(module, "shipped", lambda *parts: tmp_path.joinpath(*parts))
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "claims.yaml").write_text("[]", encoding="utf-8")
+    before = [module._key(path, {"profile": profile}) for profile in ("laptop", "sample")]
+    recorded = tmp_path / "data" / "results" / "laptop" / "location.json"
+    recorded.parent.mkdir(parents=True)
+    recorded.write_text('{"origin": {}, "numbers": {"precision": 0.9}}', encoding="utf-8")
+    after = [module._key(path, {"profile": profile}) for profile in ("laptop", "sample")]
+    assert after[0] == before[0]
+    assert after[1] != before[1]  # its page shows the recorded run
+
+
 def test_a_chapter_that_fails_leaves_nothing_and_says_why(tmp_path):
     path = chapter(tmp_path, "raise ValueError('size is -1;\\nit must be positive')")
     with pytest.raises(ChapterError, match=r"^toy: ValueError: size is -1; it must be positive$"):
