@@ -1,7 +1,7 @@
 """Executed chapters, kept with what they measured and what they took.
 
 A run's key is the sha256 of everything that decides it: the chapter without its outputs, its
-parameters, the package, the ledger of claims, the data at hand and what was recorded before. What
+parameters, the package, the ledger of claims, the data at hand and what was recorded in other profiles. What
 is in the cache under that key is the chapter's run; one that was killed left nothing there.
 """
 
@@ -53,7 +53,10 @@ def kept(chapter, parameters):
         Of a notebook.
     parameters : dict
     """
-    folder = _folder(chapter, parameters)
+    return _read(_folder(chapter, parameters), chapter)
+
+
+def _read(folder, chapter):
     try:
         took = json.loads((folder / "took.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -81,10 +84,9 @@ def executed(chapter, parameters, environment=None):
     mialib.chapters.ChapterError
         If a cell fails; nothing is kept then, except the models that were trained.
     """
-    found = kept(chapter, parameters)
-    if found:
-        return found
     folder = _folder(chapter, parameters)
+    if found := _read(folder, chapter):
+        return found
     folder.parent.mkdir(parents=True, exist_ok=True)
     _sweep(folder.parent)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{os.getpid()}-", suffix=".part") as partial:
@@ -96,7 +98,7 @@ def executed(chapter, parameters, environment=None):
         except OSError:
             if not folder.exists():  # another process was faster
                 raise
-    return kept(chapter, parameters)
+    return _read(folder, chapter)
 
 
 def all_kept():
@@ -116,14 +118,16 @@ def _folder(chapter, parameters):
 
 
 def _key(chapter, parameters):
-    cells, results = nbformat.read(chapter, as_version=4).cells, shipped("data", "results")
+    cells = nbformat.read(chapter, as_version=4).cells
+    recorded = sorted(shipped("data", "results").glob(f"*/{Path(chapter).stem}.json"))
+    others = [path for path in recorded if path.parent.name != parameters.get("profile")]
     parts = {
         "cells": [[cell.cell_type, cell.source, cell.metadata.get("tags", [])] for cell in cells],
         "parameters": parameters,
         "code": code_sha256(path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.py"))),
         "claims": shipped("book", "claims.yaml").read_text(encoding="utf-8"),
         "data": [*_files(os.environ.get("MIALIB_DATA")), *_files(shipped("data"))],
-        "recorded": [_numbers(path) for path in sorted(results.glob(f"*/{Path(chapter).stem}.json"))],
+        "recorded": [_numbers(path) for path in others],
         "versions": [version(name) for name in ("torch", "numpy", "scikit-learn", "matplotlib")],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

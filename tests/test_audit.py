@@ -16,8 +16,10 @@ from skops import io
 from mialib import cli, metrics, report, subjects
 from mialib.audit import Settings, audit, audit_kind, audit_saved, blind_auc
 from mialib.mitigations import LabelOnly, Rounding
+from mialib.refits import Refit
 from mialib.remote import Remote
 from mialib.saved import SavedAnswers
+from mialib.seeding import children
 from mialib.subjects import Opening
 from mialib.submitted import Records
 
@@ -89,6 +91,21 @@ def test_the_numbers_are_those_of_the_attacks(findings):
     train, test = findings.target.train_accuracy, findings.target.test_accuracy
     assert findings.overall["gap attack"]["precision"].value == pytest.approx(metrics.gap_precision(train, test))
     assert findings.overall["gap attack"]["accuracy"].value == pytest.approx((1 + train - test) / 2)
+
+
+def test_each_shadow_model_is_asked_about_its_own_records(findings):
+    """A forest knows what it was trained on by heart; asked about another's records it would not be right on all."""
+    assert findings.shadows.train_accuracy > 0.97
+    assert findings.shadows.test_accuracy < 0.8
+    assert len(findings.shadows.labels) == 2 * 4 * 150
+
+
+def test_a_class_that_a_shadow_model_never_saw_has_probability_zero(rng):
+    x, y = rng.normal(size=(40, 2)), np.where(np.arange(40) % 2, 2, 0)
+    in_, asked = np.arange(30)[None], np.arange(30, 40)[None]
+    (found,) = Refit(LogisticRegression()).answers(x, y, 3, in_, asked, children(0, 1))
+    alone = LogisticRegression().fit(x[:30], y[:30]).predict_proba(x[30:])
+    np.testing.assert_allclose(found, np.stack([alone[:, 0], np.zeros(10), alone[:, 1]], axis=1), atol=1e-6)
 
 
 def test_classes_and_records_are_the_users(findings, people, forest):

@@ -61,6 +61,8 @@ def test_a_record_without_shadows_of_a_kind_is_not_judged(rng):
     confidence, in_ = rng.normal(size=(6, 3)), np.tile([[True], [False]], (3, 3))
     in_[:, 0] = True
     assert np.isnan(lira.online_score(np.zeros(3), confidence, in_, SharedVariance())).tolist() == [True, False, False]
+    in_[:, 1] = [True] * 5 + [False]  # one shadow model without it has no variance of its own, but shares one
+    assert np.isnan(lira.offline_score(np.zeros(3), confidence, in_, SharedVariance())).tolist() == [True, False, False]
 
 
 def test_few_shadows_share_a_variance():
