@@ -97,13 +97,13 @@ def mislabelled(labels, predicted, member, probability):
 def test_only_mislabelled_pairs_of_one_class_count():
     nan = float("nan")
     found = mislabelled(
-        labels=[0, 0, 0, 0, 0, 1, 1, 1, 2, 2],
-        predicted=[1, 2, 1, 0, 1, 0, 2, 0, 0, 0],
-        member=[1, 0, 0, 1, 1, 1, 0, 0, 1, 1],
-        probability=[0.9, 0.3, 0.9, 0.0, nan, 0.2, 0.1, 0.4, 0.5, 0.5],
+        labels=[0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2],
+        predicted=[1, 2, 1, 0, 1, 0, 2, 0, 0, 0, 0],
+        member=[1, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1],
+        probability=[0.9, 0.3, 0.9, 0.0, nan, 0.2, 0.1, 0.4, 0.05, 0.5, 0.5],
     )
     auc, chance = comparisons.auc_of_mislabelled(found, seed=0)
-    assert auc == pytest.approx((1 + 0.5 + 1 + 0) / 4)  # two pairs in class 0, two in class 1, none in 2
+    assert auc == pytest.approx((1 + 0.5 + 1 + 0 + 1) / 5)  # two pairs in class 0, three in class 1, none in 2
     assert chance.low <= 0.5 <= chance.high
     assert abs(chance.value - 0.5) < 0.1
 

@@ -33,7 +33,7 @@ FILTERS = (TopK(2), LabelOnly(), Rounding(1), Temperature(5), Chain(Temperature(
 
 @pytest.mark.parametrize(
     ("k", "kept"),
-    [(1, [0, 0.4, 0, 0]), (2, [0, 0.4, 0, 0.3]), (3, [0, 0.4, 0.25, 0.3]), (4, VECTOR), (9, VECTOR)],
+    [(1, [0, 0.4, 0, 0]), (2, [0, 0.4, 0, 0.3]), (3, [0, 0.4, 0.25, 0.3]), (4, VECTOR), (5, VECTOR), (9, VECTOR)],
 )
 def test_top_k_keeps_the_largest_as_they_are(k, kept):
     np.testing.assert_array_equal(TopK(k)(VECTOR), np.float32(kept))
