@@ -149,9 +149,9 @@ def _noise(p):
 
 
 def _synthesis(p):
-    targets = len(p["features"]) + len(p["classes"])
+    targets = 1 + len(p["features"]) + len(set(p["classes"]) - {p["n_classes"]})
     return [
-        Training("purchase", 1 + 3 * p["n_shadow"] + targets, p["size"], p["epochs"]),
+        Training("purchase", 4 * p["n_shadow"] + targets, p["size"], p["epochs"]),
         Training("mnist", 1, p["image_size"], 30),
     ]
 
@@ -210,7 +210,8 @@ def _model_inversion(p):
 def _remember_too_much(p):
     n, hidden = 1 + p["n_shadow"], (p["hidden"],)
     architecture = CNN(hidden=hidden) if p["convolutions"] else NN(hidden)
-    return [Training(p["dataset"], n, p["size"], epochs, architecture) for epochs in (p["epochs"], p["short_epochs"])]
+    trainings = {p["epochs"]: n + 1, p["short_epochs"]: n}  # one more, by the trainer who abuses capacity
+    return [Training(p["dataset"], m, p["size"], epochs, architecture) for epochs, m in trainings.items()]
 
 
 PLANS = {
