@@ -142,7 +142,7 @@ def auc_of_mislabelled(result, seed=0, n_shuffles=200):
     Parameters
     ----------
     result : Result
-        Behind `mialib.mitigations.LabelOnly`, for the answer to be the wrong class alone.
+        Behind `mialib.filters.LabelOnly`, for the answer to be the wrong class alone.
     seed : int or SeedSequence
     n_shuffles : int
         Of membership, inside each class, for the range of chance.

@@ -8,10 +8,10 @@ import numpy as np
 from mialib import intervals, metrics
 from mialib.attack import Answers
 from mialib.baselines import Confidence, GapAttack, Loss, ThresholdAttack
+from mialib.filters import LabelOnly, Rounding, Temperature, TopK
 from mialib.learned import LearnedAttack, inferred_by
 from mialib.lira import Evidence
 from mialib.metrics import Estimate
-from mialib.mitigations import LabelOnly, Rounding, Temperature, TopK
 from mialib.seeding import child, children
 
 RESAMPLES = 300

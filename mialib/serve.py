@@ -51,7 +51,7 @@ class Served:
     dtype : dtype
         In which records are asked about.
     n_classes : int
-    answers : Full or mialib.mitigations.Filter
+    answers : Full or mialib.filters.Filter
         What the client gets to see.
     """
 

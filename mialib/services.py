@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mialib import datasets, platforms
 from mialib.experiment import Experiment, train_target
-from mialib.mitigations import LabelOnly, Rounding, TopK
+from mialib.filters import LabelOnly, Rounding, TopK
 from mialib.training import Epochs, Recipe
 
 PLATFORMS = {

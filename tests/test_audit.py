@@ -15,7 +15,7 @@ from skops import io
 
 from mialib import cli, metrics, report, subjects
 from mialib.audit import Settings, audit, audit_kind, audit_saved, blind_auc
-from mialib.mitigations import LabelOnly, Rounding
+from mialib.filters import LabelOnly, Rounding
 from mialib.refits import Refit
 from mialib.remote import Remote
 from mialib.saved import SavedAnswers

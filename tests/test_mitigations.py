@@ -7,18 +7,8 @@ from sklearn.ensemble import RandomForestClassifier
 from mialib import trained as module
 from mialib.classifiers import Classifier
 from mialib.experiment import Experiment, run
-from mialib.mitigations import (
-    Chain,
-    Filtered,
-    LabelOnly,
-    Rounding,
-    Temperature,
-    TopK,
-    attack_unaware,
-    table_iii,
-    with_dropout,
-    with_l2,
-)
+from mialib.filters import Chain, LabelOnly, Rounding, Temperature, TopK
+from mialib.mitigations import Filtered, attack_unaware, table_iii, with_dropout, with_l2
 from mialib.models import NN
 from mialib.seeding import children
 from mialib.tables import paper_table
@@ -124,7 +114,7 @@ def test_any_shape_and_type_and_the_input_untouched(each, rng, monkeypatch):
     assert each(vectors.astype(np.float32)).dtype == np.float32
     assert each(vectors.tolist()).dtype == np.float64
     np.testing.assert_array_equal(seen[1, 2], each(vectors[1, 2]))
-    monkeypatch.setattr("mialib.mitigations.VECTORS_A_STEP", 4)
+    monkeypatch.setattr("mialib.filters.VECTORS_A_STEP", 4)
     np.testing.assert_array_equal(each(vectors), seen)
     np.testing.assert_array_equal(vectors, before)
 

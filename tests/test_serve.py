@@ -13,7 +13,7 @@ from mialib import cli, gate, serve, services
 from mialib.cache import ModelCache
 from mialib.classifiers import Classifier
 from mialib.experiment import Experiment, train_target
-from mialib.mitigations import LabelOnly, TopK
+from mialib.filters import LabelOnly, TopK
 from mialib.models import NN
 from mialib.protocol import array_of, from_json, tensor, to_json
 from mialib.training import Epochs, Recipe
