@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mialib import intervals
 from mialib.attack import Answers, ClassAttack, query
 from mialib.encodings import bits_of
 from mialib.memorising import CapacityAbuse, CorrelatedValues, Hidden, LowBits, Signs, hide
-from mialib.metrics import accuracy, roc_auc, true_class_probability
+from mialib.metrics import true_class_probability
 from mialib.seeding import children
 
 
@@ -52,18 +53,18 @@ class Covert:
         return n_bits * information(self.bit_accuracy)
 
     def numbers(self):
-        """Return every number by name, a dict of str to float."""
+        """Return every number by name, a dict of str to Estimate or, for means and differences, float."""
         error = self.hidden.error
         read = {"bits read rightly": self.bit_accuracy} if hasattr(self.encoding, "depth") else {}
         return {
             "images hidden": len(error),
-            "share of the hidden images recovered": float(np.mean(self.hidden.recovered_images)),
+            "share of the hidden images recovered": intervals.of(self.hidden.recovered_images),
             "share of the corpus recovered": self.hidden.recovered,
             "mean absolute pixel error, of 255": 255 * float(error.mean()),
             "the same, of guessing the mean image": 255 * float(self.hidden.guess.mean()),
             **read,
-            "train accuracy": self.answers.train_accuracy,
-            "test accuracy": self.answers.test_accuracy,
+            "train accuracy": intervals.of(self.answers.right[self.answers.member]),
+            "test accuracy": intervals.of(self.answers.right[~self.answers.member]),
             "test accuracy lost": self.accuracy_lost,
         }
 
@@ -118,12 +119,11 @@ def membership_leaks(result, answers):
 def _leaks(attack, answers):
     probability = attack.predict_proba(answers.labels, answers.vectors)
     judged = ~np.isnan(probability)
-    right = accuracy(answers.member[judged], probability[judged] > 0.5)
     return {
         "train accuracy minus test accuracy": answers.train_accuracy - answers.test_accuracy,
-        "accuracy of the shadow attack": right,
-        "AUC of the shadow attack": roc_auc(answers.member[judged], probability[judged]),
-        "AUC of the probability of the true class": roc_auc(
+        "accuracy of the shadow attack": intervals.of((answers.member == (probability > 0.5))[judged]),
+        "AUC of the shadow attack": intervals.roc_auc(answers.member[judged], probability[judged]),
+        "AUC of the probability of the true class": intervals.roc_auc(
             answers.member, true_class_probability(answers.labels, answers.vectors)
         ),
     }
@@ -148,7 +148,7 @@ def channels(covert, leaks):
         "side channel: membership": {
             "needs": "answers, and records to train shadows",
             "share of the corpus recovered": 0.0,
-            "bits a training record": information(honest["accuracy of the shadow attack"]),
+            "bits a training record": information(float(honest["accuracy of the shadow attack"])),
             "train minus test accuracy": honest["train accuracy minus test accuracy"],
             "test accuracy lost": 0.0,
         }

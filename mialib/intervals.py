@@ -26,7 +26,7 @@ def share(n_hits, n, level=0.95):
     if n == 0:
         return UNKNOWN
     interval = binomtest(int(n_hits), int(n)).proportion_ci(level, "exact")
-    return Estimate(n_hits / n, float(interval.low), float(interval.high))
+    return Estimate(float(n_hits / n), float(interval.low), float(interval.high))
 
 
 def of(hits):
@@ -100,14 +100,17 @@ def roc_auc(member, score, level=0.95):
         NaN without members, or without non-members.
     """
     m, n = np.count_nonzero(member), np.count_nonzero(~member)
-    if not m or not n:
-        return UNKNOWN
-    found, z = metrics.roc_auc(member, score), norm.ppf((1 + level) / 2)
+    return area(metrics.roc_auc(member, score), m, n, level) if m and n else UNKNOWN
 
-    def excess(area):
+
+def area(found, m, n, level=0.95):
+    """Return an area under a ROC curve, over m members and n non-members, with Newcombe's interval."""
+    z = norm.ppf((1 + level) / 2)
+
+    def excess(a):
         half = (m + n) / 2 - 1
-        variance = area * (1 - area) * (1 + half * (1 - area) / (2 - area) + half * area / (1 + area)) / (m * n)
-        return abs(area - found) - z * np.sqrt(variance)
+        variance = a * (1 - a) * (1 + half * (1 - a) / (2 - a) + half * a / (1 + a)) / (m * n)
+        return abs(a - found) - z * np.sqrt(variance)
 
     low = brentq(excess, 0, found * (1 - 1e-9)) if found > 0 else 0
     high = brentq(excess, found + (1 - found) * 1e-9, 1) if found < 1 else 1

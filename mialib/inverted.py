@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mialib import intervals
 from mialib.batches import pixels
 from mialib.closeness import class_means, closeness, distance_to_class, nearest
 from mialib.experiment import Result, models
 from mialib.inversion import invert
-from mialib.metrics import roc_auc
 from mialib.models import Stack
 
 
@@ -111,16 +111,17 @@ class Inverted:
 
         Returns
         -------
-        dict of str to float
+        dict of str to Estimate
         """
         rows = np.concatenate([self.result.split.target_in, self.result.split.target_out])
         x, y = self._records(rows)
         seen, member = self.features(x), self.result.target.member
-        aucs = {"shadow AUC": self.result.auc}
+        judged = self.result.judged
+        aucs = {"shadow AUC": intervals.roc_auc(member[judged], self.result.probability[judged])}
         for start, images in self.images.items():
-            aucs[f"inversion AUC from {start}"] = roc_auc(member, -distance_to_class(images, x, y))
+            aucs[f"inversion AUC from {start}"] = intervals.roc_auc(member, -distance_to_class(images, x, y))
             in_features = distance_to_class(self.features(images), seen, y)
-            aucs[f"inversion AUC from {start}, in features"] = roc_auc(member, -in_features)
+            aucs[f"inversion AUC from {start}, in features"] = intervals.roc_auc(member, -in_features)
         return aucs
 
     def features(self, x):
@@ -155,7 +156,7 @@ def summary(closeness, aucs, start):
 
     Returns
     -------
-    dict of str to float
+    dict of str to float or Estimate
     """
     numbers = {f"{kind}, {q}": v for kind in ("a reconstruction", "an image") for q, v in closeness[kind].items()}
     near, far = (numbers[f"a reconstruction, distance to the nearest {of} record"] for of in ("training", "held-out"))
