@@ -140,7 +140,8 @@ def paper_against_ours(points, origin_line):
         if len(pairs):
             axes.scatter(*np.array(pairs).T, label=name, color=style["color"], marker=style["marker"], alpha=0.8)
     axes.set(xlabel="the paper", ylabel="here", xlim=(0, 1.03), ylim=(0, 1.03), aspect="equal")
-    return _finish(figure, axes, origin_line)
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.02, 1))
+    return _signed(figure, origin_line)
 
 
 def _axes():
