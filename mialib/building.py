@@ -121,7 +121,7 @@ def cost_table(profile):
     ChapterError
         If the profile lacks a chapter.
     """
-    rate, rows = costs.multiplications_a_second(), {}
+    rate, rows = costs.multiplications_a_core_second(), {}
     for path in chapters.paths():
         if path.stem != SCOREBOARD:
             of = costs.estimate(path.stem, chapters.profile_parameters(path.stem, profile), rate)
@@ -139,7 +139,7 @@ def cost_table(profile):
             "disk, MiB": (frame["disk"] / 2**20).map("{:,.0f}".format),
         }
     ).replace("nan", "not known")
-    speed = f"{rate / 1e9:.0f} billion multiplications a second on {os.cpu_count()} cores"
+    speed = f"{rate / 1e9:.0f} billion multiplications a second on each of {os.cpu_count()} cores"
     return f"{shown.to_string()}\nmeasured here: {speed}; what is in the cache costs nothing"
 
 

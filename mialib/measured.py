@@ -12,7 +12,7 @@ import psutil
 
 from mialib.cache import USED
 from mialib.chapters import ChapterError, execute
-from mialib.costs import multiplications_a_second
+from mialib.costs import multiplications_a_core_second
 
 PERIOD = 0.2
 """Seconds between two looks at what the chapter takes."""
@@ -76,7 +76,7 @@ def measured(source, output, parameters, environment=None):
     -------
     dict
         ``seconds``, ``CPU seconds``, ``peak memory in MiB`` and ``models``, trained or from the cache;
-        ``multiplications a second`` that the machine made just before, and its ``cores``.
+        ``multiplications a core-second`` that the machine made just before, and its ``cores``.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def measured(source, output, parameters, environment=None):
 
 def main(source, output):
     """Run a notebook with the parameters of standard input; write what it took to standard output."""
-    rate = round(multiplications_a_second())
+    rate = round(multiplications_a_core_second())
     meter, started = Meter(), time.monotonic()
     threading.Thread(target=meter.watch, daemon=True).start()
     with tempfile.NamedTemporaryFile("r", encoding="utf-8") as used:
@@ -115,7 +115,7 @@ def main(source, output):
             "CPU seconds": round(meter.cpu_seconds, 1),
             "peak memory in MiB": meter.peak // 2**20,
             "models": len(set(used.read().split())),
-            "multiplications a second": rate,
+            "multiplications a core-second": rate,
             "cores": os.cpu_count(),
         }
     print(json.dumps(took))

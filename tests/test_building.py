@@ -92,7 +92,7 @@ def test_chapters_run_side_by_side_where_memory_allows(tmp_path, monkeypatch):
 
 
 def test_the_first_lines_of_a_dry_run(monkeypatch):
-    monkeypatch.setattr(costs, "multiplications_a_second", lambda: 1e11)
+    monkeypatch.setattr(costs, "multiplications_a_core_second", lambda: 1e11)
     lines = building.cost_table("laptop").splitlines()
     assert lines[0].split() == ["models", "core-hours", "hours", "here", "memory,", "MiB", "disk,", "MiB"]
     assert [line.split()[0] for line in lines[1:-2]] == [
