@@ -1,6 +1,7 @@
 """Where things lie: what ships with the project, and what is kept on this machine."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pooch
@@ -23,7 +24,14 @@ def cache_dir():
 
 
 def write_text(path, text):
-    """Write a file under a temporary name, then rename it."""
-    partial = path.with_name(f"{path.name}.part")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    """Write a file under a temporary name, rename it, and return its path; if that fails, nothing is left."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False, suffix=".part") as file:
+        try:
+            file.write(text)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, path)
+    return path

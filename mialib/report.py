@@ -2,8 +2,6 @@
 
 import io
 import json
-import os
-import tempfile
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +11,7 @@ from markupsafe import Markup
 
 from mialib import metrics, plots
 from mialib.metrics import Estimate
+from mialib.paths import write_text
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 
@@ -59,16 +58,7 @@ def save(findings, path):
     if path.suffix != ".html":
         raise ValueError(f"{path} does not end in .html; the JSON file comes beside it under the same name")
     content = json.dumps(findings.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    return _write(path, html(findings)), _write(path.with_suffix(".json"), content)
-
-
-def _write(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False, suffix=".part") as file:
-        file.write(text)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
-    return path
+    return write_text(path, html(findings)), write_text(path.with_suffix(".json"), content)
 
 
 def number(value):
