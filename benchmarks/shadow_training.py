@@ -22,18 +22,18 @@ import torch
 from sklearn.neural_network import MLPClassifier
 from torch.utils.data import DataLoader, TensorDataset
 
-from mialib import batches, products, training
-from mialib.attack import ATTACK_RECIPE, ClassAttack, query
-from mialib.convolution import CNN
-from mialib.datasets import load
-from mialib.experiment import Experiment, run
+from mialib.attack.answers import query
+from mialib.attack.experiment import Experiment, run
+from mialib.attack.shadow import ATTACK_RECIPE, ClassAttack
+from mialib.base.seeding import children
+from mialib.datasets.catalog import load
+from mialib.datasets.splits import shadow_sets, split
 from mialib.metrics import roc_auc
-from mialib.models import NN
-from mialib.products import BFloat16
-from mialib.seeding import children
-from mialib.splits import shadow_sets, split
-from mialib.trained import train_models
-from mialib.training import Epochs, Recipe, Steps, fit_blocks
+from mialib.models import batches, kernels, training
+from mialib.models.cnn import CNN
+from mialib.models.kernels import BFloat16
+from mialib.models.stack import NN
+from mialib.models.training import Epochs, Recipe, Steps, fit_blocks, train_models
 
 CORES = os.cpu_count()
 
@@ -94,7 +94,7 @@ def purchase_network():
 
 
 def cifar_network():
-    """Return the CNN of `mialib.convolution`, as a torch module."""
+    """Return the CNN of `mialib.models.cnn`, as a torch module."""
     nn = torch.nn
     return nn.Sequential(
         *(nn.Conv2d(3, 32, 5), nn.Tanh(), nn.MaxPool2d(2), nn.Conv2d(32, 32, 3), nn.Tanh(), nn.MaxPool2d(2)),
@@ -138,7 +138,7 @@ def dense():
     with Patched(batches, "SPARSE", -1), Patched(training, "MUCH", float("inf")):
         found["stacks, dense products"] = per * seconds(lambda: ours(recipe, data, index))
         found["stacks, dense products, one worker"] = per * seconds(lambda: ours(recipe, data, index, 1))
-        with Patched(products, "LARGE", float("inf")):
+        with Patched(kernels, "LARGE", float("inf")):
             found["stacks, dense products by torch.bmm, one worker"] = per * seconds(
                 lambda: ours(recipe, data, index, 1)
             )
@@ -241,11 +241,11 @@ def paper_run():
     for name, arguments in runs.items():
         script = f"""if True:
             import tempfile
-            from mialib.cache import ModelCache
-            from mialib.convolution import CNN
-            from mialib.datasets import load
-            from mialib.experiment import Experiment, run
-            from mialib.training import Epochs, Recipe
+            from mialib.models.cache import ModelCache
+            from mialib.models.cnn import CNN
+            from mialib.datasets.catalog import load
+            from mialib.attack.experiment import Experiment, run
+            from mialib.models.training import Epochs, Recipe
             data, experiment = {arguments}
             with tempfile.TemporaryDirectory() as folder:
                 run(experiment, data, ModelCache(folder))

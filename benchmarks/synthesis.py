@@ -17,11 +17,12 @@ import torch
 from art.attacks.inference.membership_inference import ShadowModels
 from art.estimators.classification import PyTorchClassifier
 
-from mialib.datasets import load
-from mialib.experiment import Experiment, train_target
-from mialib.formats import Format
-from mialib.synthesis import Queries, Search, synthesize
-from mialib.training import Epochs, Recipe
+from mialib.attack.experiment import Experiment, train_target
+from mialib.datasets.catalog import load
+from mialib.models.training import Epochs, Recipe
+from mialib.synthesis.formats import Format
+from mialib.synthesis.model_based import synthesize
+from mialib.synthesis.search import Queries, Search
 
 FORMAT, SEARCH = Format((600,)), Search()
 

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from mialib.clustering import clusters
+from mialib.datasets.published import clusters
 
 HERE = Path(__file__).parent
 WHEELS = {

@@ -7,9 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from mialib.datasets import Dataset, array_sha256
-from mialib.provenance import Provenance
-from mialib.standins import binary_records
+from mialib.datasets.dataset import Dataset, Provenance, array_sha256
+from mialib.datasets.generated import binary_records
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,188 @@
+"""The attack on regression, which the paper leaves open: a target predicts a number, and its residuals leak.
+
+There is no prediction vector. What a shadow regressor reports about a record, beside the record's
+true value, takes its place; one attack model serves all records.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+
+from mialib import metrics
+from mialib.attack.answers import Answers
+from mialib.attack.shadow import PooledAttack
+from mialib.base.seeding import children
+from mialib.base.validate import check_integer
+from mialib.datasets.people import LARGEST
+from mialib.datasets.splits import shadow_sets, split
+from mialib.models.stack import NN, ReLU
+from mialib.models.training import Recipe, Steps
+
+ATTACK = Recipe(NN((64,), ReLU()), Steps(1500), learning_rate=5e-3)
+"""The paper's attack model, for three inputs."""
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Report the prediction as it is."""
+
+    def __call__(self, predicted, rng):
+        """Return what a client gets to see of predictions, ndarray of float64, shape (n,)."""
+        return predicted
+
+    def __str__(self):
+        return "exact"
+
+
+@dataclass(frozen=True)
+class ToSteps:
+    """Report the prediction to the nearest multiple of a step.
+
+    Parameters
+    ----------
+    step : float
+        In units of what is predicted.
+
+    Raises
+    ------
+    ValueError
+        If `step` is not positive.
+    """
+
+    step: float
+
+    def __post_init__(self):
+        if not self.step > 0:
+            raise ValueError(f"step is {self.step}; it must be positive")
+
+    def __call__(self, predicted, rng):
+        """Return what a client gets to see of predictions."""
+        return np.round(predicted / self.step) * self.step
+
+    def __str__(self):
+        return f"to steps of {self.step:g}"
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """Report the prediction with Gaussian noise, drawn for each answer.
+
+    Parameters
+    ----------
+    sd : float
+        Its standard deviation, in units of what is predicted.
+
+    Raises
+    ------
+    ValueError
+        If `sd` is negative.
+    """
+
+    sd: float
+
+    def __post_init__(self):
+        if not self.sd >= 0:
+            raise ValueError(f"sd is {self.sd}; it must be at least 0")
+
+    def __call__(self, predicted, rng):
+        """Return what a client gets to see of predictions."""
+        return predicted + self.sd * rng.normal(size=predicted.shape)
+
+    def __str__(self):
+        return f"noise of {self.sd:g}"
+
+
+@dataclass(frozen=True, eq=False)
+class RegressionTask:
+    """Records with a number to predict.
+
+    Parameters
+    ----------
+    x : ndarray of float32, shape (n, features)
+    y : ndarray of float64, shape (n,)
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+
+
+def ages(adult):
+    """Return the task of predicting people's age, in years, from their other columns.
+
+    Parameters
+    ----------
+    adult : Dataset
+        UCI Adult with all columns, of which age is the first.
+    """
+    return RegressionTask(np.delete(adult.x, 0, axis=1), adult.x[:, 0].astype(np.float64) * LARGEST["age"])
+
+
+def attack_regression(task, regressor, reports, size, n_shadow=5, seed=0, attack=ATTACK):
+    """Train a target regressor and shadows, and infer membership from what each way of reporting shows.
+
+    Parameters
+    ----------
+    task : RegressionTask
+    regressor : BaseEstimator
+        Of scikit-learn, not fitted; its `random_state` is set for each model, if it has one.
+    reports : sequence of Exact, ToSteps or Noisy
+        Target and shadows report alike.
+    size : int
+        Records in, and out, of target and of each shadow.
+    n_shadow : int
+    seed : int or SeedSequence
+    attack : Recipe
+
+    Returns
+    -------
+    dict of str to dict of str to float or Estimate
+        Report to mean absolute error on members and on non-members, as reported, then accuracy and
+        AUC of the attack.
+
+    Raises
+    ------
+    ValueError
+        If the records do not carry the sizes.
+    """
+    check_integer("n_shadow", n_shadow, 1)
+    split_seed, sets_seed, model_seed, report_seed, attack_seed = children(seed, 5)
+    parts = split(len(task.x), size, split_seed)
+    sets = shadow_sets(parts.pool, n_shadow, size, sets_seed)
+    in_, out = (np.vstack(rows) for rows in ((parts.target_in, sets.in_), (parts.target_out, sets.out)))
+    asked = np.hstack([in_, out])
+    predicted = [
+        _fit(regressor, task, rows, s).predict(task.x[a])
+        for rows, a, s in zip(in_, asked, children(model_seed, n_shadow + 1), strict=True)
+    ]
+    member, scale = np.repeat([True, False], size), task.y[sets.in_].std()
+    return {
+        str(report): _attack(report, predicted, task.y[asked], member, scale, attack, (s, *children(attack_seed, 3)))
+        for report, s in zip(reports, children(report_seed, len(reports)), strict=True)
+    }
+
+
+def _fit(regressor: BaseEstimator, task, rows, seed):
+    fresh = clone(regressor)
+    if "random_state" in fresh.get_params():
+        fresh.set_params(random_state=int(np.random.default_rng(seed).integers(2**31)))
+    return fresh.fit(task.x[rows], task.y[rows])
+
+
+def _attack(report, predicted, true, member, scale, recipe, seeds):
+    noise, of_attack, of_accuracy, of_auc = seeds
+    reported = report(np.array(predicted), np.random.default_rng(noise))
+    residual = (reported - true) / scale
+    seen = np.stack([residual, np.abs(residual), true / scale], axis=2).astype(np.float32)
+    target, shadows = (
+        Answers(np.zeros(of.shape[0] * of.shape[1], np.int64), of.reshape(-1, 3), np.tile(member, len(of)))
+        for of in (seen[:1], seen[1:])
+    )
+    probability = PooledAttack(recipe, of_attack).fit(shadows).predict_proba(target.labels, target.vectors)
+    error = np.abs(reported[0] - true[0])
+    return {
+        "error, members": float(error[member].mean()),
+        "error, non-members": float(error[~member].mean()),
+        "attack accuracy": metrics.estimate(metrics.accuracy, member, probability > 0.5, of_accuracy, 300),
+        "attack AUC": metrics.estimate(metrics.roc_auc, member, probability, of_auc, 300),
+    }

@@ -1,0 +1,241 @@
+"""The attack: from shadow models' prediction vectors to a membership probability (§V-D, §VI-E)."""
+
+import warnings
+
+import numpy as np
+import torch
+
+from mialib.attack.answers import Answers, Inference
+from mialib.base.seeding import child, children
+from mialib.models.stack import NN, ReLU
+from mialib.models.training import Recipe, Steps, fit_blocks
+
+ATTACK_RECIPE = Recipe(NN((64,), ReLU()), Steps(600), learning_rate=5e-3)
+"""The paper's attack model: 64 ReLU units and softmax (§VI-E); how long and fast it learns is ours."""
+
+POOLED_RECIPE = Recipe(NN((64,), ReLU()), Steps(6000))
+"""One attack model for all classes, ten times as long in training as one class's."""
+
+BLOCK = 10
+"""Attack models that train as one stack: they are small."""
+
+
+class ClassAttack:
+    """One attack model for each true class, all trained together (§V-D).
+
+    Parameters
+    ----------
+    recipe : Recipe
+        `Steps` rather than `Epochs`, since classes differ in size.
+    seed : int or SeedSequence
+
+    Attributes
+    ----------
+    stack_ : DenseStack
+        The attack models, one for each entry of `classes_`.
+    classes_ : ndarray of int
+        True classes that have an attack model.
+    missing_ : ndarray of int
+        Classes without one, for want of shadow records in or out.
+    """
+
+    def __init__(self, recipe=ATTACK_RECIPE, seed=0):
+        self.recipe, self.seed = recipe, seed
+
+    def fit(self, shadows, n_jobs=-1):
+        """Train the attack models.
+
+        Parameters
+        ----------
+        shadows : Answers
+        n_jobs : int
+            Blocks of attack models trained at the same time, as for joblib.
+
+        Returns
+        -------
+        self
+
+        Warns
+        -----
+        UserWarning
+            If a class has shadow records of one kind only, or none; `predict_proba` is NaN there.
+
+        Raises
+        ------
+        ValueError
+            If there is no class with both.
+        """
+        n_classes = shadows.vectors.shape[1]
+        rows = [np.flatnonzero(shadows.labels == c) for c in range(n_classes)]
+        both = np.array([len(np.unique(shadows.member[r])) == 2 for r in rows])
+        self.classes_, self.missing_ = np.flatnonzero(both), np.flatnonzero(~both)
+        if not len(self.classes_):
+            raise ValueError("no class has shadow records both in and out; an attack model needs both")
+        if len(self.missing_):
+            warnings.warn(
+                f"classes {', '.join(map(str, self.missing_))} have no shadow records in, or none out; "
+                "membership is not inferred there",
+                stacklevel=2,
+            )
+        seeds = children(self.seed, n_classes)
+        blocks = fit_blocks(
+            self.recipe,
+            shadows.vectors,
+            shadows.member.astype(np.int64),
+            2,
+            [rows[c] for c in self.classes_],
+            [seeds[c] for c in self.classes_],
+            BLOCK,
+            n_jobs,
+        )
+        parameters = np.concatenate([parameters for _, parameters in sorted(blocks, key=lambda block: block[0][0])])
+        stack = self.recipe.architecture.stack(0, (n_classes,), 2)
+        self.stack_ = stack.with_parameters(torch.from_numpy(parameters))
+        return self
+
+    @property
+    def n_parameters(self):
+        """Numbers that the attack models hold together (int)."""
+        return self.stack_.n_models * self.stack_.n_parameters
+
+    def predict_proba(self, labels, vectors):
+        """Return the membership probability of records.
+
+        Parameters
+        ----------
+        labels : ndarray of int, shape (n,)
+            True classes.
+        vectors : ndarray of float32, shape (n, classes)
+            The target's prediction vectors.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+            NaN for a record whose class is in `missing_`.
+        """
+        labels = np.asarray(labels)
+        probability = np.full(len(labels), np.nan)
+        for model, c in enumerate(self.classes_):
+            rows = np.flatnonzero(labels == c)
+            probability[rows] = self.stack_.models(slice(model, model + 1)).predict_proba(vectors[rows])[0, :, 1]
+        return probability
+
+
+class PooledAttack:
+    """One attack model for all classes, which sees the true class beside the prediction vector.
+
+    What the paper does not do: its attack models are one a class (§V-D). It needs no shadow
+    records of every class, and does not grow with their number as fast.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    seed : int or SeedSequence
+
+    Attributes
+    ----------
+    stack_ : DenseStack
+        Of one attack model.
+    """
+
+    def __init__(self, recipe=POOLED_RECIPE, seed=0):
+        self.recipe, self.seed = recipe, seed
+
+    def fit(self, shadows, n_jobs=-1):
+        """Train the attack model; see `ClassAttack.fit`."""
+        x = _with_class(shadows.labels, shadows.vectors)
+        member, rows = shadows.member.astype(np.int64), [np.arange(len(x))]
+        ((_, parameters),) = fit_blocks(self.recipe, x, member, 2, rows, children(self.seed, 1), 1, n_jobs)
+        stack = self.recipe.architecture.stack(0, x.shape[1:], 2)
+        self.stack_ = stack.with_parameters(torch.from_numpy(parameters))
+        return self
+
+    @property
+    def n_parameters(self):
+        """Numbers that the attack model holds (int)."""
+        return self.stack_.n_parameters
+
+    def predict_proba(self, labels, vectors):
+        """Return the membership probability of records; see `ClassAttack.predict_proba`."""
+        return self.stack_.predict_proba(_with_class(labels, vectors))[0, :, 1].astype(np.float64)
+
+
+def _with_class(labels, vectors):
+    n_classes = vectors.shape[1]
+    return np.concatenate([vectors, np.eye(n_classes, dtype=np.float32)[labels]], axis=1)
+
+
+ENOUGH = 10
+"""Answers about members, and about non-members, from which a class has an attack model of its own."""
+
+
+class LearnedAttack:
+    """The paper's attack models, one a class (§V-D), or one for all where a class has too few answers.
+
+    Parameters
+    ----------
+    seed : int or SeedSequence
+    """
+
+    def __init__(self, seed):
+        self.seed = seed
+
+    def fit(self, shadows):
+        """Learn from answers of known membership, as many in as out; see `mialib.attack.shadow.ClassAttack.fit`."""
+        shadows = _as_many(shadows, child(self.seed, 0))
+        counts = [
+            np.count_nonzero(shadows.member[shadows.labels == c] == side)
+            for c in np.unique(shadows.labels)
+            for side in (True, False)
+        ]
+        own = min(counts) >= ENOUGH and len(counts) == 2 * shadows.vectors.shape[1]
+        self.attack_ = (
+            ClassAttack(seed=child(self.seed, 1)) if own else PooledAttack(ATTACK_RECIPE, child(self.seed, 1))
+        )
+        self.attack_.fit(shadows)
+        return self
+
+    def infer(self, answers):
+        """Return what the attack says about records; see `mialib.attack.thresholds.ThresholdAttack.infer`."""
+        return Inference.above(0.5, answers.member, self.attack_.predict_proba(answers.labels, answers.vectors))
+
+
+def _as_many(answers, seed):
+    rng = np.random.default_rng(seed)
+    sides = [np.flatnonzero(answers.member == side) for side in (True, False)]
+    rows = np.concatenate([rng.permutation(side)[: min(map(len, sides))] for side in sides])
+    return _take(answers, rows)
+
+
+def _take(answers, rows):
+    return Answers(answers.labels[rows], answers.vectors[rows], answers.member[rows])
+
+
+def inferred_by(attack, target, shadows, seed):
+    """Return what an attack says about a target's records.
+
+    Without shadow models it learns from one half of the target's own answers and is tried on the other, and the other
+    way round.
+
+    Parameters
+    ----------
+    attack : LearnedAttack, ThresholdAttack or GapAttack
+    target : Answers
+    shadows : Answers or None
+    seed : int or SeedSequence
+
+    Returns
+    -------
+    Inference
+    """
+    if shadows is not None:
+        return attack.fit(shadows).infer(target)
+    fold = np.empty(len(target.member), int)
+    for side, s in zip((True, False), children(seed, 2), strict=True):
+        rows = np.flatnonzero(target.member == side)
+        fold[np.random.default_rng(s).permutation(rows)] = np.arange(len(rows)) % 2
+    score, inferred = np.empty(len(fold)), np.empty(len(fold), bool)
+    for half in (0, 1):
+        found = attack.fit(_take(target, fold != half)).infer(_take(target, fold == half))
+        score[fold == half], inferred[fold == half] = found.score, found.inferred
+    return Inference(target.member, score, inferred)

@@ -1,0 +1,1 @@
+"""What everything stands on: random streams, checks of arguments, and the machine."""

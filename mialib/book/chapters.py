@@ -1,0 +1,117 @@
+"""The book's chapters: which there are, their parameters in each profile, and how one is run through papermill."""
+
+import ast
+import os
+import tempfile
+from pathlib import Path
+
+import nbformat
+import papermill
+import yaml
+from papermill.exceptions import PapermillExecutionError
+
+from mialib.base.machine import shipped
+
+SCOREBOARD = "scoreboard"
+"""The chapter that reads what the others measured, and measures nothing itself."""
+
+
+class ChapterError(RuntimeError):
+    """A chapter did not run to its end, or does not exist."""
+
+
+def paths():
+    """Return the paths of the book's notebooks, in the order of its table of contents."""
+    contents = yaml.safe_load(shipped("_toc.yml").read_text(encoding="utf-8"))
+    files = [entry["file"] for part in contents["parts"] for entry in part["chapters"]]
+    return [notebook for notebook in (shipped(f"{file}.ipynb") for file in files) if notebook.exists()]
+
+
+def path(name):
+    """Return the path of one chapter.
+
+    Raises
+    ------
+    ChapterError
+        If there is no such chapter.
+    """
+    known = {notebook.stem: notebook for notebook in paths()}
+    if name not in known:
+        raise ChapterError(f"there is no chapter {name!r}; there are {', '.join(known)}")
+    return known[name]
+
+
+def profile_parameters(name, profile):
+    """Return a chapter's parameters in a profile, a dict; the default profile ``sample`` changes none.
+
+    Raises
+    ------
+    ChapterError
+        If the profile has no file for this chapter.
+    """
+    if profile == "sample":
+        return {}
+    file = shipped("book", "profiles", profile, f"{name}.yaml")
+    if not file.exists():
+        raise ChapterError(f"profile {profile!r} has no parameters for {name}: {file} does not exist")
+    parameters = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return parameters if name == SCOREBOARD else {"profile": profile, **parameters}
+
+
+def all_parameters(name, profile):
+    """Return all of a chapter's parameters in a profile, a dict, the chapter's defaults where the profile has none.
+
+    Raises
+    ------
+    ChapterError
+        If the profile has no file for this chapter.
+    """
+    given = profile_parameters(name, profile)
+    defaults = papermill.inspect_notebook(str(path(name)))
+    return {key: ast.literal_eval(of["default"]) for key, of in defaults.items()} | given
+
+
+def execute(source, output, parameters=None):
+    """Run a chapter beside its final place, then rename; a chapter that fails leaves nothing there.
+
+    Parameters
+    ----------
+    source, output : path
+    parameters : dict, optional
+
+    Raises
+    ------
+    ChapterError
+        With the message of the cell that failed.
+    """
+    output = Path(output).resolve()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent) as folder:
+        partial = Path(folder, output.name)
+        try:
+            papermill.execute_notebook(
+                str(source),
+                str(partial),
+                parameters or {},
+                cwd=str(Path(source).parent),
+                kernel_name="python3",
+                progress_bar=False,
+            )
+        except PapermillExecutionError as error:
+            raise ChapterError(f"{Path(source).stem}: {error.ename}: {error.evalue}") from error
+        strip(partial)
+        os.replace(partial, output)
+
+
+def strip(executed):
+    """Remove from an executed notebook what differs between runs: timings, paths, versions."""
+    notebook = nbformat.read(executed, as_version=4)
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    for position, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{position}"
+        kept = {"tags", "mystnb"}
+        cell.metadata = {key: value for key, value in cell.metadata.items() if key in kept and value}
+    nbformat.write(notebook, executed)

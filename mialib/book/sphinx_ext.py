@@ -1,0 +1,74 @@
+"""A Sphinx extension: at the end of each chapter, how long it runs and how to run it again; pages without errors."""
+
+import json
+import shlex
+from pathlib import Path
+
+import nbformat
+import yaml
+
+from mialib.base.machine import shipped
+
+PROFILES = ("laptop", "paper")
+
+
+def setup(app):
+    """Connect to Sphinx."""
+    app.connect("source-read", _add)
+    app.connect("html-page-context", _mend, priority=900)
+    return {"parallel_read_safe": True}
+
+
+def _add(app, docname, source):
+    if Path(app.env.doc2path(docname)).suffix != ".ipynb":
+        return
+    notebook = nbformat.reads(source[0], as_version=4)
+    notebook.cells.append(nbformat.v4.new_markdown_cell(run_again(Path(docname).name)))
+    source[0] = nbformat.writes(notebook)
+
+
+def _mend(app, pagename, templatename, context, doctree):
+    """Mend two things of Jupyter Book 1: a script that pages hold twice, and fail on; a colour mode with no name."""
+    context.setdefault("default_mode", "auto")
+    scripts = {(script.filename or "", script.attributes.get("body")): script for script in context["script_files"]}
+    context["script_files"][:] = scripts.values()
+
+
+def run_again(name):
+    """Return how long a chapter runs and how to run it again, as Markdown.
+
+    Parameters
+    ----------
+    name : str
+        Of a chapter. Times are those of the runs that were recorded, and of the last refresh.
+    """
+    seconds = json.loads(shipped("book", "times.json").read_text(encoding="utf-8")).get(name)
+    lines = [f"`mia run {name}`" + (f": about {_spoken(seconds)} on 2 cores, profile sample" if seconds else "")]
+    for profile in PROFILES:
+        if shipped("book", "profiles", profile, f"{name}.yaml").exists():
+            lines.append(f"`mia run {name} --profile {profile}`: {_recorded(name, profile)}")
+    if example := _example(name):
+        lines.append(f"`papermill book/{name}.ipynb out.ipynb -p {example}`: your own parameters")
+    listed = "\n".join(f"- {line}" for line in lines)
+    return f":::{{admonition}} Run it again\n:class: tip mialib-again\n{listed}\n:::"
+
+
+def _recorded(name, profile):
+    path = shipped("data", "results", profile, f"{name}.json")
+    if not path.exists():
+        return "not recorded"
+    took = json.loads(path.read_text(encoding="utf-8"))
+    memory = took["peak memory in MiB"] / 1024
+    return f"{_spoken(took['seconds'])} and {memory:.1f} GiB from an empty cache, when it was recorded"
+
+
+def _spoken(seconds):
+    return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
+
+
+def _example(name):
+    """Return the first number in a chapter's profile as a papermill parameter."""
+    path = shipped("book", "profiles", "laptop", f"{name}.yaml")
+    given = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+    numbers = [f"{key} {shlex.quote(str(value))}" for key, value in given.items() if type(value) is int]
+    return numbers[0] if numbers else None

@@ -1,0 +1,1 @@
+"""Records: the paper's data sets, substitutes and stand-ins, and how they are split."""

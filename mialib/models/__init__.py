@@ -1,0 +1,1 @@
+"""Stacks of neural networks, trained as one, and the cache that keeps them."""

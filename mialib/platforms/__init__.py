@@ -1,0 +1,1 @@
+"""Whatever trains models and answers queries, besides a recipe of `mialib.models`."""

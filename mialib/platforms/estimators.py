@@ -1,0 +1,170 @@
+"""Any classifier of scikit-learn as a platform that trains models and answers queries."""
+
+import hashlib
+import inspect
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import joblib
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, clone
+from tqdm import tqdm
+
+from mialib.datasets.dataset import array_sha256
+from mialib.datasets.features import as_features, unit
+from mialib.models.cache import ModelCache, model_key
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A platform that trains any classifier of scikit-learn, or of a package that follows it.
+
+    Parameters
+    ----------
+    classifier : estimator with ``fit`` and ``predict_proba``
+        Not fitted; its ``random_state`` is set for each model.
+
+    Raises
+    ------
+    TypeError
+        If it is no classifier that gives prediction vectors.
+    """
+
+    classifier: BaseEstimator
+
+    def __post_init__(self):
+        if not hasattr(self.classifier, "predict_proba"):
+            raise TypeError(
+                f"{self.classifier!r} has no predict_proba; a platform needs a classifier that gives prediction vectors"
+            )
+
+    def train(self, data, index, seeds, cache=None, n_jobs=-1):
+        """Return M models, each fitted when it is first asked; see `mialib.platforms.closed.Platform.train`.
+
+        What is kept in the cache is not a fitted classifier (a forest of many classes is large)
+        but its answers, under a key that holds the questions too.
+        """
+        return LazyModels(self.classifier, data, np.asarray(index), list(seeds), cache or ModelCache(), n_jobs)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What decides an answer, besides training records and seed."""
+
+    classifier: str
+    package: str
+    code: str
+    records: str
+    rows: str
+
+
+class LazyModels:
+    """M classifiers of one kind, on their training records.
+
+    Parameters
+    ----------
+    classifier : estimator
+    data : Dataset
+    index : ndarray of int, shape (M, n)
+        The training records of each model.
+    seeds : list of M SeedSequence
+    cache : ModelCache
+    n_jobs : int
+    """
+
+    def __init__(self, classifier, data, index, seeds, cache, n_jobs):
+        self._classifier, self._data, self._index, self._seeds = classifier, data, index, seeds
+        self._cache, self._n_jobs, self._fitted = cache, n_jobs, None
+
+    def models(self, which):
+        """Return some of the models, a slice."""
+        return LazyModels(
+            self._classifier, self._data, self._index[which], self._seeds[which], self._cache, self._n_jobs
+        )
+
+    def predict_proba(self, x, index=None):
+        """Return every model's prediction vectors; see `mialib.platforms.closed.Models.predict_proba`.
+
+        A model that stands alone is kept after its first answer, since a target may be asked
+        often; of more models each is fitted, asked and dropped.
+        """
+        rows = [slice(None)] * len(self._index) if index is None else list(index)
+        keys = self._keys(x, index)
+        vectors = [self._cache.get(key) for key in keys]
+        missing = [m for m, found in enumerate(vectors) if found is None]
+        if len(self._index) == 1 and missing:
+            if self._fitted is None:
+                self._fitted = _fit(*self._training(0))
+            vectors = [_answer(self._fitted, _features(x, rows[0]), self._data.n_classes)]
+            self._cache.put(keys[0], vectors[0])
+            return np.stack(vectors)
+        jobs = (
+            joblib.delayed(_fit_and_answer)(*self._training(m), _features(x, rows[m]), self._data.n_classes)
+            for m in missing
+        )
+        answers = joblib.Parallel(self._n_jobs, return_as="generator")(jobs)
+        bar = tqdm(answers, "training", len(missing), unit="model", disable=None if missing else True)
+        for m, answer in zip(missing, bar, strict=True):
+            self._cache.put(keys[m], answer)
+            vectors[m] = answer
+        return np.stack(vectors)
+
+    def _training(self, m):
+        state = int(np.random.default_rng(self._seeds[m]).integers(2**31))
+        names = [name for name in self._classifier.get_params() if name.split("__")[-1] == "random_state"]
+        seeded = clone(self._classifier).set_params(**dict.fromkeys(names, state))
+        return seeded, _features(self._data.x, self._index[m]), self._data.y[self._index[m]]
+
+    def _keys(self, x, index):
+        asked = self._data.fingerprint if x is self._data.x else array_sha256(x)
+        rows = ["all"] * len(self._index) if index is None else [array_sha256(row) for row in index]
+        return [
+            model_key(
+                _Asked(_identity(self._classifier), _package(self._classifier), _code(), asked, of_rows),
+                self._data.fingerprint,
+                trained_on,
+                seed,
+                torch.device("cpu"),
+            )
+            for trained_on, seed, of_rows in zip(self._index, self._seeds, rows, strict=True)
+        ]
+
+
+def _features(x, rows):
+    return as_features(x[rows]) * np.float32(unit(x))
+
+
+def _fit(classifier, x, y):
+    return classifier.fit(x, y)
+
+
+def _answer(fitted, x, n_classes):
+    """Return prediction vectors; a class without training records has probability 0."""
+    vectors = np.zeros((len(x), n_classes), np.float32)
+    vectors[:, fitted.classes_] = fitted.predict_proba(x)
+    return vectors
+
+
+def _fit_and_answer(classifier, x, y, asked, n_classes):
+    return _answer(_fit(classifier, x, y), asked, n_classes)
+
+
+def _identity(classifier):
+    """Return what kind of classifier this is, and all its settings, as one hash."""
+    settings = classifier.get_params(deep=False)
+    return f"{type(classifier).__module__}.{type(classifier).__qualname__} {joblib.hash(settings)}"
+
+
+def _package(classifier):
+    module = type(classifier).__module__.split(".")[0]
+    name = {"sklearn": "scikit-learn"}.get(module, module)
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return f"{name} {hashlib.sha256(inspect.getsource(type(classifier)).encode()).hexdigest()}"
+
+
+def _code():
+    source = "".join(map(inspect.getsource, (_features, _fit, _answer, LazyModels._training)))
+    return hashlib.sha256(source.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""The neighbours: model inversion, and models that remember too much."""

@@ -1,0 +1,305 @@
+"""Model inversion of a target, and how close its reconstructions come to records."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import pairwise_distances
+
+from mialib import metrics
+from mialib.attack.experiment import Result, models
+from mialib.datasets.features import as_features, pixels
+from mialib.models.stack import Stack
+from mialib.related.inversion import invert
+
+
+def class_means(x, y, n_classes):
+    """Return the mean of each class (ndarray of float32, shape (n_classes, ...)).
+
+    Raises
+    ------
+    ValueError
+        If a class has no records.
+    """
+    if missing := sorted(set(range(n_classes)) - set(y)):
+        raise ValueError(f"classes {', '.join(map(str, missing))} have no records; a mean needs at least one of each")
+    return np.stack([x[y == c].mean(axis=0, dtype=np.float64) for c in range(n_classes)]).astype(np.float32)
+
+
+def distances(a, b):
+    """Return the root mean square difference of each of `a` from each of `b`.
+
+    Parameters
+    ----------
+    a, b : ndarray, shape (n, ...) and (m, ...)
+        Images, with pixels of 0 to 1, or features.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, m)
+        A pixel or feature, in the unit of `a`.
+    """
+    a, b = as_features(a).astype(np.float64), as_features(b).astype(np.float64)
+    return pairwise_distances(a, b) / np.sqrt(a.shape[1])
+
+
+def distance_to_class(points, x, y):
+    """Return how far each record is from the point of its class: small would speak for a member.
+
+    Parameters
+    ----------
+    points : ndarray, shape (classes, ...)
+        Reconstructions or class means, or their features.
+    x : ndarray, shape (n, ...)
+        Records, or their features.
+    y : ndarray of int, shape (n,)
+        True classes.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        Root mean square difference.
+    """
+    return np.sqrt(np.mean(np.square(as_features(points)[y] - as_features(x)), axis=1, dtype=np.float64))
+
+
+def correlations(a, b):
+    """Return the correlation over pixels or features of each of `a` with each of `b`.
+
+    Parameters
+    ----------
+    a, b : ndarray, shape (n, ...) and (m, ...)
+
+    Returns
+    -------
+    ndarray of float64, shape (n, m)
+        0 for an image of one grey value, which is like none.
+    """
+    a, b = (as_features(x).astype(np.float64) for x in (a, b))
+    a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
+    lengths = np.outer(np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1))
+    return np.divide(a @ b.T, lengths, out=np.zeros_like(lengths), where=lengths > 1e-9)
+
+
+def nearest(points, labels, x, y):
+    """Return the record of its class that is nearest to each point, an ndarray of the shape of `points`."""
+    rows = [np.flatnonzero(y == c) for c in labels]
+    return np.stack([x[r[distances(p[None], x[r]).argmin()]] for p, r in zip(points, rows, strict=True)])
+
+
+def closeness(points, labels, members, held_out):
+    """Say of each point whether it is an average of its class, or near a record.
+
+    Parameters
+    ----------
+    points : ndarray, shape (n, ...)
+        Reconstructions, or other images to hold beside them; or features of these.
+    labels : ndarray of int, shape (n,)
+        Their classes.
+    members, held_out : tuple of ndarray
+        Records, or their features, and their true classes: those that the model was trained on, and
+        others. In a class, as many of one are looked at as of the other.
+
+    Returns
+    -------
+    DataFrame
+        One row a point: root mean square difference from the mean of the members of the class,
+        from the nearest of its members and from its nearest held-out record; whether the member is
+        nearer; correlation with that mean over pixels; and whether, of all classes' means, it
+        correlates most with its own.
+    """
+    means = class_means(*members, int(max(members[1].max(), labels.max())) + 1)
+    likeness = correlations(points, means)
+    rows = []
+    for i, c in enumerate(labels):
+        of_class = [x[y == c] for x, y in (members, held_out)]
+        n = min(map(len, of_class))
+        member, other = (distances(points[i : i + 1], x[:n]).min(initial=np.inf) for x in of_class)
+        rows.append(
+            {
+                "distance to the class mean": distances(points[i : i + 1], means[c : c + 1]).item(),
+                "distance to the nearest training record": member,
+                "distance to the nearest held-out record": other,
+                "nearest record is a training record": float(member < other),
+                "correlation with the class mean": likeness[i, c],
+                "nearest mean is its own": float(likeness[i].argmax() == c),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Inverted:
+    """The target of an attack turned inside out, and what its reconstructions are held against.
+
+    Parameters
+    ----------
+    result : Result
+    stack : DenseStack or ConvStack
+        The target, then its shadow models.
+    made : dict of str to Reconstructions
+        Of the target, by the name of the start; the first is the method's own.
+    """
+
+    result: Result
+    stack: Stack
+    made: dict
+
+    @property
+    def images(self):
+        """Reconstructions by the name of the start, a dict to ndarray of shape (classes, ...)."""
+        return {start: made.images[0] for start, made in self.made.items()}
+
+    @property
+    def means(self):
+        """The mean of the target's members of each class, ndarray of float32, shape (classes, ...)."""
+        return class_means(*self._records(self.result.split.target_in), self.result.data.n_classes)
+
+    def pictures(self):
+        """Return rows for `mialib.plots.images.image_rows`: class means and reconstructions, no single record.
+
+        Reconstructions are shown as they are, and stretched to the contrast from black to white.
+        """
+        rows = {"class mean": self.means}
+        for start, images in self.images.items():
+            rows |= {f"from {start}": images, f"from {start}, stretched": _stretched(images)}
+        return rows
+
+    def nearest(self, start):
+        """Return the records that are nearest to the reconstructions from a start, by side: a dict to ndarray."""
+        classes = np.arange(self.result.data.n_classes)
+        return {
+            f"nearest {side}": nearest(self.images[start], classes, *records) for side, records in self._sides().items()
+        }
+
+    def reached(self, confidence):
+        """Return how far the method came, a dict from start to numbers by name.
+
+        The last number is the share of reconstructions that the shadow models put into their
+        class: would another model see it?
+        """
+        shadows, classes = self.stack.models(slice(1, None)), np.arange(self.result.data.n_classes)
+        return {
+            start: {
+                "classes that reach the confidence": float(np.mean(made.probability >= confidence)),
+                "least probability of a class": float(made.probability.min()),
+                "median steps": float(np.median(made.steps)),
+                "put into their class by shadow models": float(
+                    np.mean(shadows.predict_proba(made.images[0]).argmax(axis=2) == classes)
+                ),
+            }
+            for start, made in self.made.items()
+        }
+
+    def closeness(self, start, n_others=200):
+        """Hold reconstructions against other images: means over classes of what `closeness` measures.
+
+        Parameters
+        ----------
+        start : str
+        n_others : int
+            Images from the shadows' pool that the target has not seen, to compare with.
+
+        Returns
+        -------
+        dict of str to dict
+            Kind of image to numbers by name, each for pixels and for the features of a shadow model.
+        """
+        data, others = self.result.data, self.result.split.pool[:n_others]
+        classes = np.arange(data.n_classes)
+        kinds = {
+            "a reconstruction": (self.images[start], classes),
+            "an image": self._records(others),
+            "a class mean": (self.means, classes),
+            "plain grey": (np.full_like(self.means, 0.5), classes),
+        }
+        return {kind: self._closeness(*points) for kind, points in kinds.items()}
+
+    def _closeness(self, points, labels):
+        members, held_out = self._sides().values()
+        in_pixels = closeness(points, labels, members, held_out).mean()
+        seen = [(self.features(x), y) for x, y in (members, held_out)]
+        in_features = closeness(self.features(points), labels, *seen).mean()
+        return in_pixels.to_dict() | {f"{name}, in features": value for name, value in in_features.items()}
+
+    def membership_aucs(self):
+        """Return the AUC of the shadow attack, and of a small distance to the reconstruction of the class.
+
+        Returns
+        -------
+        dict of str to Estimate
+        """
+        rows = np.concatenate([self.result.split.target_in, self.result.split.target_out])
+        x, y = self._records(rows)
+        seen, member = self.features(x), self.result.target.member
+        judged = self.result.judged
+        aucs = {"shadow AUC": metrics.auc_estimate(member[judged], self.result.probability[judged])}
+        for start, images in self.images.items():
+            aucs[f"inversion AUC from {start}"] = metrics.auc_estimate(member, -distance_to_class(images, x, y))
+            in_features = distance_to_class(self.features(images), seen, y)
+            aucs[f"inversion AUC from {start}, in features"] = metrics.auc_estimate(member, -in_features)
+        return aucs
+
+    def features(self, x):
+        """Return the last hidden layer of the first shadow model, which has seen no record of the target."""
+        return self.stack.models(slice(1, 2)).features(x)[0]
+
+    def _records(self, rows):
+        return pixels(self.result.data.x[rows]), self.result.data.y[rows]
+
+    def _sides(self):
+        split = self.result.split
+        return {"training image": self._records(split.target_in), "unseen image": self._records(split.target_out)}
+
+
+def _stretched(images):
+    axes = tuple(range(1, images.ndim))
+    low, high = images.min(axis=axes, keepdims=True), images.max(axis=axes, keepdims=True)
+    return np.divide(images - low, high - low, out=images.copy(), where=high > low)
+
+
+def inversion_numbers(closeness, aucs, start):
+    """Return the numbers that say whether reconstructions are averages, copies, or signs of membership.
+
+    Parameters
+    ----------
+    closeness : dict
+        From `Inverted.closeness`.
+    aucs : dict
+        From `Inverted.membership_aucs`.
+    start : str
+        Whose AUC counts.
+
+    Returns
+    -------
+    dict of str to float or Estimate
+    """
+    numbers = {f"{kind}, {q}": v for kind in ("a reconstruction", "an image") for q, v in closeness[kind].items()}
+    near, far = (numbers[f"a reconstruction, distance to the nearest {of} record"] for of in ("training", "held-out"))
+    return numbers | {
+        "nearest training image nearer by": 1 - near / far,
+        "classes with a training image nearest": numbers["a reconstruction, nearest record is a training record"],
+        "shadow AUC": aucs["shadow AUC"],
+        "inversion AUC": aucs[f"inversion AUC from {start}"],
+    }
+
+
+def invert_target(result, methods, seed=0, cache=None):
+    """Invert the target of an attack from one or several starts.
+
+    Parameters
+    ----------
+    result : Result
+    methods : dict of str to Inversion
+        By the name of the start; the first is the one that counts.
+    seed : int or SeedSequence
+        Decides a start of noise.
+    cache : ModelCache, optional
+
+    Returns
+    -------
+    Inverted
+    """
+    stack, shape = models(result, cache), result.data.x.shape[1:]
+    target = stack.models(slice(0, 1))
+    return Inverted(result, stack, {name: invert(method, target, shape, seed) for name, method in methods.items()})

@@ -1,0 +1,1 @@
+"""A model behind HTTP, and a client that attacks one."""

@@ -1,0 +1,69 @@
+"""A prediction service in another process, for as long as it is needed."""
+
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from tempfile import TemporaryFile
+
+import httpx
+
+from mialib.service.client import ServiceError
+
+LONGEST_START = 300
+"""Seconds in which a service, and the model that it may have to train, must be ready."""
+
+
+@contextmanager
+def serving(*words):
+    """Run ``mia serve`` in another process, and end it afterwards.
+
+    Parameters
+    ----------
+    *words : str
+        Of the command line, without ``--port``: any free port is taken.
+
+    Yields
+    ------
+    str
+        The service's address.
+
+    Raises
+    ------
+    ServiceError
+        If the service ends, or is not ready in time.
+    """
+    command = [sys.executable, "-c", "import sys; from mialib.cli.main import main; sys.exit(main())", "serve"]
+    with (
+        TemporaryFile("w+") as errors,
+        subprocess.Popen(
+            [*command, *map(str, words), "--port", "0"], stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as process,
+    ):
+        too_late = threading.Timer(LONGEST_START, process.kill)
+        try:
+            too_late.start()
+            address = process.stdout.readline().strip()
+            _wait(process, address, errors)
+            too_late.cancel()
+            yield address
+        finally:
+            too_late.cancel()
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _wait(process, address, errors):
+    while process.poll() is None:
+        try:
+            if address and httpx.get(f"{address}/v2/health/ready", timeout=5).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    errors.seek(0)
+    raise ServiceError(f"the service did not start: {errors.read().strip()[-500:] or 'it said nothing'}")

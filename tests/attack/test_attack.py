@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+
+from mialib import metrics
+from mialib.attack.answers import Answers
+from mialib.attack.shadow import ClassAttack
+
+
+def answers(rng, n, n_classes=3, signal=0.0):
+    """Answers whose true class gets more probability for members, by `signal` in log-odds."""
+    labels, member = rng.integers(0, n_classes, n), rng.random(n) < 0.5
+    logits = rng.normal(size=(n, n_classes))
+    logits[np.arange(n), labels] += signal * member
+    vectors = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return Answers(labels, vectors.astype(np.float32), member)
+
+
+def auc_of(attack, target, seed=0):
+    probability = attack.predict_proba(target.labels, target.vectors)
+    return metrics.estimate(metrics.roc_auc, target.member, probability, seed)
+
+
+def test_membership_drawn_at_random_is_not_inferred(rng):
+    """Null calibration: the 95 % interval of the AUC covers 0.5, and a signal is found by the same code."""
+    attack = ClassAttack(seed=1).fit(answers(rng, 6000))
+    null = auc_of(attack, answers(rng, 2000))
+    assert null.low <= 0.5 <= null.high
+    assert null.high - null.low < 0.06
+    signal = auc_of(ClassAttack(seed=1).fit(answers(rng, 6000, signal=2.0)), answers(rng, 2000, signal=2.0))
+    assert signal.low > 0.7
+
+
+def test_the_attack_comes_near_the_best_possible(rng):
+    """Two Gaussians in log-odds: the likelihood ratio's AUC is known; two classes make it exact."""
+    shadows, target = (answers(rng, n, n_classes=2, signal=2.0) for n in (20000, 4000))
+    own = metrics.true_class_probability(target.labels, target.vectors)
+    best = metrics.roc_auc(target.member, own)  # monotone in the likelihood ratio
+    assert auc_of(ClassAttack().fit(shadows), target).value == pytest.approx(best, abs=0.01)
+
+
+def test_each_class_has_its_own_attack_model(rng):
+    """In class 0 members are answered surely, in class 1 unsurely: one model for both would fail."""
+
+    def made(n):
+        labels, member = rng.integers(0, 2, n), rng.random(n) < 0.5
+        own = np.where(member == (labels == 0), 0.9, 0.6) + rng.normal(0, 0.02, n)
+        vectors = np.where(labels[:, None] == np.arange(2), own[:, None], 1 - own[:, None])
+        return Answers(labels, vectors.astype(np.float32), member)
+
+    target = made(500)
+    assert auc_of(ClassAttack().fit(made(2000)), target).value > 0.99
+
+
+def test_a_class_with_one_kind_of_record_is_reported(rng):
+    shadows = answers(rng, 900, signal=2.0)
+    keep = (shadows.labels != 1) | shadows.member
+    shadows = Answers(shadows.labels[keep], shadows.vectors[keep], shadows.member[keep])
+    with pytest.warns(UserWarning, match="classes 1 have no shadow records in, or none out"):
+        attack = ClassAttack().fit(shadows)
+    np.testing.assert_array_equal(attack.missing_, [1])
+    target = answers(rng, 300, signal=2.0)
+    probability = attack.predict_proba(target.labels, target.vectors)
+    np.testing.assert_array_equal(np.isnan(probability), target.labels == 1)
+    assert ((probability >= 0) & (probability <= 1))[target.labels != 1].all()
+
+
+def test_no_class_with_both_kinds_is_an_error(rng):
+    shadows = answers(rng, 100)
+    with pytest.raises(ValueError, match="no class has shadow records both in and out"):
+        ClassAttack().fit(Answers(shadows.labels, shadows.vectors, np.ones(100, bool)))
+
+
+def test_same_seed_same_attack(rng):
+    shadows, target = answers(rng, 600, signal=1.0), answers(rng, 50, signal=1.0)
+    first, again, other = (
+        ClassAttack(seed=s).fit(shadows).predict_proba(target.labels, target.vectors) for s in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_accuracy_of_members_and_others():
+    vectors = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]], np.float32)
+    found = Answers(np.array([0, 1, 1, 0]), vectors, np.array([True, True, False, False]))
+    assert (found.train_accuracy, found.test_accuracy) == (1.0, 0.5)

@@ -1,0 +1,135 @@
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mialib import metrics
+from mialib.attack import comparisons
+from mialib.attack.answers import Answers
+from mialib.attack.experiment import Experiment, run
+from mialib.attack.shadow import ClassAttack, PooledAttack
+from mialib.models.stack import NN
+from mialib.models.training import Epochs, Recipe
+
+
+@pytest.fixture(scope="module")
+def result(data, tmp_path_factory):
+    from mialib.models.cache import ModelCache
+
+    overfitted = Experiment(100, 6, Recipe(NN((32,)), Epochs(200), batch_size=20), seed=3)
+    return run(overfitted, data, ModelCache(tmp_path_factory.mktemp("models")))
+
+
+def test_a_summary_holds_the_numbers_of_its_results(result):
+    row = comparisons.summary({"nn": result})["nn"]
+    assert row["precision"].value == result.precision
+    assert row["recall"].value == result.recall
+    assert row["train accuracy"].value == result.target.train_accuracy
+    assert row["test accuracy"].value == result.target.test_accuracy
+    assert row["median precision"].value == metrics.quantiles(result.per_class(metrics.precision), (0.5,))[0]
+    assert row["AUC"].value == result.auc
+    gap = metrics.gap_precision(result.target.train_accuracy, result.target.test_accuracy)
+    assert row["gap attack precision"].value == pytest.approx(gap)
+    for quantity, number in row.items():
+        assert number.low <= number.value <= number.high, quantity
+        assert number.low < number.high, quantity
+    assert row["train accuracy"] - row["test accuracy"] == pytest.approx(
+        result.target.train_accuracy - result.target.test_accuracy
+    )
+    assert comparisons.named({"nn": {"precision": 0.5}}) == {"precision, nn": 0.5}
+
+
+def test_attacks_are_compared_on_the_same_shadows(result):
+    rows = comparisons.compare_attacks(result, {"per class": ClassAttack(), "pooled": PooledAttack()})
+    for row in rows.values():
+        assert row["AUC"].value > 0.6
+        assert row["accuracy"].value > 0.55
+        assert row["seconds"] > 0
+    assert rows["per class"]["parameters"] == 4 * (4 * 64 + 64 + 64 * 2 + 2)
+    assert rows["pooled"]["parameters"] == 8 * 64 + 64 + 64 * 2 + 2
+
+
+def test_the_pooled_attack_sees_the_class(result):
+    """The same vectors with other classes get other answers."""
+    attack = PooledAttack(seed=1).fit(result.shadows)
+    labels, vectors = result.target.labels, result.target.vectors
+    probability = attack.predict_proba(labels, vectors)
+    assert probability.shape == (200,)
+    assert np.abs(probability - attack.predict_proba((labels + 1) % 4, vectors)).max() > 0.1
+    np.testing.assert_array_equal(PooledAttack(seed=1).fit(result.shadows).predict_proba(labels, vectors), probability)
+
+
+def test_shares_of_classes(result):
+    precisions = result.per_class(metrics.precision)
+    assert comparisons.share_above(result, precisions.min() - 0.01).value == 1
+    assert comparisons.share_above(result, np.sort(precisions)[1]).value == 0.5
+
+
+def test_each_way_runs_the_same_experiment(data, result):
+    plain = result.experiment
+    ways = {"as it is": plain.recipe, "shorter": replace(plain.recipe, length=Epochs(1))}
+    found = comparisons.run_each(plain, ways, data)
+    np.testing.assert_array_equal(found["as it is"].probability, result.probability)
+    assert found["shorter"].experiment == replace(plain, recipe=ways["shorter"])
+
+
+def test_estimates_are_those_of_the_result(result):
+    found = comparisons.attack_estimates(result, seed=1)
+    assert list(found) == ["test accuracy", "attack accuracy", "precision", "recall"]
+    assert found["test accuracy"].value == result.target.test_accuracy
+    assert found["attack accuracy"].value == metrics.accuracy(result.target.member, result.inferred)
+    assert (found["precision"].value, found["recall"].value) == (result.precision, result.recall)
+    for number in found.values():
+        assert number.low < number.value < number.high
+    assert comparisons.estimates_of_each({"nn": result}, seed=1) == {"nn": found}
+
+
+def test_the_gap_attack_is_right_on_known_members_and_mistaken_others(result):
+    right = result.target.vectors.argmax(axis=1) == result.target.labels
+    assert comparisons.gap_accuracy(result) == pytest.approx(metrics.accuracy(result.target.member, right))
+
+
+def mislabelled(labels, predicted, member, probability):
+    target = Answers(np.array(labels), np.eye(3)[predicted], np.array(member, bool))
+    probability = np.array(probability, np.float64)
+    return SimpleNamespace(target=target, probability=probability, judged=~np.isnan(probability))
+
+
+def test_only_mislabelled_pairs_of_one_class_count():
+    nan = float("nan")
+    found = mislabelled(
+        labels=[0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2],
+        predicted=[1, 2, 1, 0, 1, 0, 2, 0, 0, 0, 0],
+        member=[1, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1],
+        probability=[0.9, 0.3, 0.9, 0.0, nan, 0.2, 0.1, 0.4, 0.05, 0.5, 0.5],
+    )
+    auc, chance = comparisons.auc_of_mislabelled(found, seed=0)
+    assert auc == pytest.approx((1 + 0.5 + 1 + 0 + 1) / 5)  # two pairs in class 0, three in class 1, none in 2
+    assert chance.low <= 0.5 <= chance.high
+    assert abs(chance.value - 0.5) < 0.1
+
+
+def test_without_mislabelled_pairs_there_is_no_area():
+    auc, _ = comparisons.auc_of_mislabelled(mislabelled([0, 1], [0, 1], [1, 0], [0.5, 0.5]))
+    assert np.isnan(auc)
+
+
+def test_mitigations_are_points_of_their_kind():
+    names = ("none", "top k = 1", "temperature 5", "L2 1e-3", "dropout 0.5", "DP-SGD, epsilon 8")
+    rows = {
+        name: {"test accuracy": metrics.Estimate(i / 10, 0, 1), "attack accuracy": metrics.Estimate(0.9, 0.8, 1)}
+        for i, name in enumerate(names)
+    }
+    found = comparisons.utility_and_leakage(rows)
+    assert {kind: list(points) for kind, points in found.items()} == {
+        "none": ["none"],
+        "filter": ["top k = 1", "temperature 5"],
+        "L2 penalty": ["L2 1e-3"],
+        "dropout": ["dropout 0.5"],
+        "DP-SGD": ["DP-SGD, epsilon 8"],
+    }
+    assert found["L2 penalty"]["L2 1e-3"] == (0.3, metrics.Estimate(0.9, 0.8, 1))
+    against = comparisons.against_none(rows, "Purchase")
+    assert against["test accuracy, L2 1e-3 minus none, Purchase"] == pytest.approx(0.3)
+    assert against["attack accuracy, L2 1e-3 minus none, Purchase"] == 0

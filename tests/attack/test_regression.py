@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import Ridge
+
+from mialib.attack.regression import Exact, Noisy, RegressionTask, ToSteps, ages, attack_regression
+from mialib.datasets.catalog import load
+
+REPORTS = [Exact(), ToSteps(1e-9), ToSteps(1e9), Noisy(0), Noisy(100)]
+
+
+@pytest.fixture(scope="module")
+def task():
+    """2,000 records of 20 numbers; what is predicted is mostly noise."""
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(2000, 20)).astype(np.float32)
+    return RegressionTask(x, x[:, 0] + rng.normal(size=2000))
+
+
+def test_reports():
+    predicted, rng = np.array([1.26, -3.0, 17.5]), np.random.default_rng(0)
+    np.testing.assert_array_equal(Exact()(predicted, rng), predicted)
+    np.testing.assert_allclose(ToSteps(0.5)(predicted, rng), [1.5, -3, 17.5])
+    np.testing.assert_array_equal(ToSteps(10)(predicted, rng), [0, 0, 20])
+    noisy = Noisy(2)(np.zeros(20_000), rng)
+    assert abs(noisy.std() - 2) < 0.05
+    assert abs(noisy.mean()) < 0.05
+    assert [str(r) for r in (Exact(), ToSteps(10), Noisy(5))] == ["exact", "to steps of 10", "noise of 5"]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [(lambda: ToSteps(0), "step is 0; it must be positive"), (lambda: Noisy(-1), "sd is -1; it must be at least 0")],
+)
+def test_bad_reports_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_forest_that_knows_its_records_leaks_through_its_residuals(task):
+    found = attack_regression(task, RandomForestRegressor(20), REPORTS, 200, 4, seed=1)
+    exact = found["exact"]
+    assert exact["error, members"] < 0.6 * exact["error, non-members"]
+    assert exact["attack AUC"].low > 0.65
+    assert found["to steps of 1e-09"]["attack AUC"].value == pytest.approx(exact["attack AUC"].value, abs=0.02)
+    for blind in ("to steps of 1e+09", "noise of 100"):  # what is reported says nothing of the record
+        assert found[blind]["attack AUC"].low <= 0.5 <= found[blind]["attack AUC"].high
+    assert found["noise of 0"]["error, members"] == exact["error, members"]
+
+
+def test_a_model_that_cannot_overfit_does_not_leak(task):
+    found = attack_regression(task, Ridge(1e9), [Exact()], 200, 4, seed=1)["exact"]
+    assert found["error, members"] == pytest.approx(found["error, non-members"], rel=0.15)
+    assert found["attack AUC"].low <= 0.5 <= found["attack AUC"].high
+
+
+def test_one_seed_one_outcome(task):
+    first, again, other = (
+        attack_regression(task, RandomForestRegressor(5), [Noisy(1)], 100, 2, seed=s) for s in (1, 1, 2)
+    )
+    assert first == again
+    assert first != other
+
+
+def test_sizes_that_do_not_fit_are_refused(task):
+    with pytest.raises(ValueError, match="2000 records carry at most 500"):
+        attack_regression(task, Ridge(), [Exact()], 501)
+    with pytest.raises(ValueError, match="n_shadow is 0"):
+        attack_regression(task, Ridge(), [Exact()], 100, 0)
+
+
+def test_ages_are_in_years_and_not_among_the_features():
+    adult = load("adult", "sample")
+    task = ages(adult)
+    assert (task.y.min(), task.y.max()) == (pytest.approx(17), pytest.approx(90))
+    np.testing.assert_allclose(task.y, np.round(task.y), atol=1e-4)
+    assert task.x.shape == (len(adult), adult.x.shape[1] - 1)
+    correlation = [abs(np.corrcoef(column, task.y)[0, 1]) for column in task.x[:, :3].T]
+    assert max(correlation) < 0.99

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+
+from mialib import metrics
+from mialib.attack.answers import Answers, Inference
+from mialib.attack.thresholds import Confidence, GapAttack, Loss, ThresholdAttack, best_threshold
+
+
+def answers(rng, n=400, confidence_in=4.0):
+    """Return answers in three classes; members are answered with more confidence in the true class."""
+    labels, member = rng.integers(0, 3, n), np.arange(n) < n // 2
+    logits = rng.normal(size=(n, 3))
+    logits[np.arange(n), labels] += np.where(member, confidence_in, 1.0)
+    vectors = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return Answers(labels, vectors.astype(np.float32), member)
+
+
+def test_the_gap_attack_is_its_formula(rng):
+    target = answers(rng)
+    found = GapAttack().fit(None).infer(target)
+    expected = metrics.gap_precision(target.train_accuracy, target.test_accuracy)
+    assert metrics.precision(found.member, found.inferred) == pytest.approx(expected, abs=1e-12)
+    assert metrics.recall(found.member, found.inferred) == pytest.approx(target.train_accuracy)
+    assert metrics.accuracy(found.member, found.inferred) == pytest.approx(
+        0.5 + (target.train_accuracy - target.test_accuracy) / 2
+    )
+
+
+def test_scores_by_hand():
+    vectors, labels = np.array([[0.2, 0.8], [0.6, 0.4], [1, 0]], np.float32), np.array([1, 1, 1])
+    np.testing.assert_allclose(Confidence()(labels, vectors), [0.8, 0.6, 1], rtol=1e-6)
+    np.testing.assert_allclose(Loss()(labels, vectors), np.log([0.8, 0.4, 1e-12]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_threshold_is_better_than_the_best(seed):
+    rng = np.random.default_rng(seed)
+    member, score = rng.random(30) < 0.4, rng.integers(0, 8, 30).astype(float)
+    member[:2] = True, False
+
+    def gain(threshold):
+        return np.mean(score[member] > threshold) - np.mean(score[~member] > threshold)
+
+    found = best_threshold(member, score)
+    assert gain(found) == pytest.approx(max(gain(t) for t in np.arange(-0.5, 9)))
+    assert not np.isin(found, score[score < score.max()])
+
+
+def test_a_threshold_leaves_out_what_is_not_judged_and_takes_infinite_scores():
+    member, score = np.array([True, True, False, False]), np.array([np.inf, np.nan, 1.0, -np.inf])
+    assert 1 < best_threshold(member, score) < np.inf
+    with pytest.raises(ValueError, match="needs both members and non-members"):
+        best_threshold(member[:2], score[:2])
+
+
+@pytest.mark.parametrize("statistic", [Confidence(), Loss()])
+def test_a_threshold_comes_from_the_shadows(rng, statistic):
+    shadows, target = answers(rng, 4000), answers(rng, 2000)
+    attack = ThresholdAttack(statistic).fit(shadows)
+    found = attack.infer(target)
+    assert attack.threshold_ == best_threshold(shadows.member, statistic(shadows.labels, shadows.vectors))
+    assert metrics.accuracy(found.member, found.inferred) > 0.65
+    without = ThresholdAttack(statistic).fit(answers(rng, 4000, confidence_in=1.0)).infer(answers(rng, 4000, 1.0))
+    assert metrics.roc_auc(without.member, without.score) == pytest.approx(0.5, abs=0.04)
+
+
+def test_numbers_are_those_of_the_judged():
+    member = np.array([True, True, True, False, False, False])
+    found = Inference.above(0.6, member, np.array([0.9, 0.8, np.nan, 0.7, 0.1, np.nan]))
+    numbers = found.numbers(seed=1)
+    assert numbers["precision"].value == pytest.approx(2 / 3)
+    assert numbers["recall"].value == pytest.approx(2 / 3)
+    assert numbers["AUC"].value == 1
+    assert numbers["recall at 1 % false positives"].value == 1
+    assert set(numbers) >= {"accuracy", "recall at 0.1 % false positives"}

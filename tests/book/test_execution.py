@@ -1,0 +1,132 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import nbformat
+import psutil
+import pytest
+
+from mialib.base import machine
+from mialib.book import execution as module
+from mialib.book.chapters import ChapterError
+from mialib.book.execution import executed, kept
+
+SOURCE = """
+import os
+import numpy as np
+from mialib.book import claims, tables
+from mialib.models.cache import ModelCache
+from mialib.book.runs import Origin
+from mialib.datasets.dataset import Provenance
+"""
+
+
+def chapter(folder, work, name="toy"):
+    """Write a chapter whose last cell measures the number 1; return its path."""
+    cells = [
+        nbformat.v4.new_code_cell("seed = 0  # decides\nvalue = 1.0  # measured", metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell(SOURCE + work),
+        nbformat.v4.new_code_cell(
+            f"origin = Origin({name!r}, 'own', seed, Provenance('toy', 'sample', 'here', 'none', '0' * 64))\n"
+            "tables.check(origin, {'number': value})"
+        ),
+    ]
+    path = folder / f"{name}.ipynb"
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+    return path
+
+
+def test_a_run_is_measured_kept_and_not_made_twice(tmp_path, monkeypatch):
+    work = (
+        "held = np.ones(40_000_000)\n"
+        "ModelCache().put('ab' * 32, np.zeros(3, np.float32))\nModelCache().get('ab' * 32)\n"
+        "import time; started = time.process_time()\nwhile time.process_time() < started + 1: pass"
+    )
+    path = chapter(tmp_path, work)
+    assert kept(path, {"value": 2.5}) is None
+    found = executed(path, {"value": 2.5})
+    assert found.run.numbers == {"number": 2.5}
+    assert found.took["models"] == 1
+    assert found.took["peak memory in MiB"] > 320
+    assert found.took["CPU seconds"] > 1
+    assert found.took["multiplications a core-second"] > 0
+    monkeypatch.setattr(module, "measured", None)
+    assert executed(path, {"value": 2.5}) == found == kept(path, {"value": 2.5})
+    assert kept(path, {"value": 2.6}) is None
+
+
+def test_what_decides_a_run_decides_its_key(tmp_path, monkeypatch):
+    path, other = chapter(tmp_path, ""), chapter(tmp_path, "1", "other")
+    keys = {module._key(path, {}), module._key(other, {}), module._key(path, {"seed": 1})}
+    monkeypatch.setattr(module, "code_sha256", lambda sources: "another version of the package")
+    keys.add(module._key(path, {}))
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "records.npz").write_bytes(b"12")
+    monkeypatch.setenv("MIALIB_DATA", str(data))
+    keys.add(module._key(path, {}))
+    assert len(keys) == 5
+    outputs = nbformat.read(path, as_version=4)
+    outputs.cells[0].outputs = [nbformat.v4.new_output("stream", text="seen")]
+    before = module._key(path, {})
+    nbformat.write(outputs, path)
+    assert module._key(path, {}) == before
+
+
+def test_recording_a_run_does_not_make_it_stale(tmp_path, monkeypatch):
+    path = chapter(tmp_path, "", "location")
+    monkeypatch.setattr(module, "shipped", lambda *parts: tmp_path.joinpath(*parts))
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "claims.yaml").write_text("[]", encoding="utf-8")
+    before = [module._key(path, {"profile": profile}) for profile in ("laptop", "sample")]
+    recorded = tmp_path / "data" / "results" / "laptop" / "location.json"
+    recorded.parent.mkdir(parents=True)
+    recorded.write_text('{"origin": {}, "numbers": {"precision": 0.9}}', encoding="utf-8")
+    after = [module._key(path, {"profile": profile}) for profile in ("laptop", "sample")]
+    assert after[0] == before[0]
+    assert after[1] != before[1]  # its page shows the recorded run
+
+
+def test_a_chapter_that_fails_leaves_nothing_and_says_why(tmp_path):
+    path = chapter(tmp_path, "raise ValueError('size is -1;\\nit must be positive')")
+    with pytest.raises(ChapterError, match=r"^toy: ValueError: size is -1; it must be positive$"):
+        executed(path, {})
+    assert list((machine.cache_dir() / "chapters").iterdir()) == []
+
+
+def test_a_variable_for_the_run_does_not_change_its_key(tmp_path):
+    path = chapter(tmp_path, "seed = int(os.environ['MIALIB_TOY'])")
+    assert executed(path, {}, {"MIALIB_TOY": "7"}).run.origin.seed == 7
+    assert kept(path, {}).run.origin.seed == 7
+
+
+def test_a_killed_run_leaves_nothing_running_and_the_next_one_sweeps_up(tmp_path):
+    path = chapter(
+        tmp_path, "open(os.environ['MIALIB_TOY'], 'w').write(str(os.getpid())); import time; time.sleep(600)"
+    )
+    mark = tmp_path / "started"
+    environment = json.dumps({"MIALIB_TOY": str(mark)})
+    code = f"from mialib.book.execution import executed; executed({str(path)!r}, {{}}, {environment})"
+    runner = subprocess.Popen([sys.executable, "-c", code])
+    _wait(lambda: mark.exists() and mark.read_text())
+    kernel = int(mark.read_text())
+    os.kill(runner.pid, signal.SIGKILL)
+    runner.wait()
+    _wait(lambda: not psutil.pid_exists(kernel))
+    chapters = machine.cache_dir() / "chapters"
+    assert [p.suffix for p in chapters.iterdir()] == [".part"]
+    whole = chapter(tmp_path, "")
+    executed(whole, {})
+    assert len(list(chapters.iterdir())) == 1
+    assert kept(whole, {}).run.numbers == {"number": 1.0}
+
+
+def _wait(is_so):
+    deadline = time.monotonic() + 120
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

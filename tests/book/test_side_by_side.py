@@ -1,0 +1,110 @@
+import re
+import shutil
+import threading
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from mialib.book import build, chapters, costs, execution, runs
+from mialib.book.chapters import ChapterError
+from mialib.book.execution import Executed
+
+ROOT = Path(__file__).parents[2]
+CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
+
+
+@pytest.fixture
+def as_committed(monkeypatch):
+    """Chapters are not run: what is committed stands for a run. Returns what was asked for."""
+    asked = []
+
+    def run(path, parameters, environment=None):
+        asked.append((Path(path).stem, parameters, environment))
+        return Executed(path, {})
+
+    monkeypatch.setattr(build, "executed", run)
+    monkeypatch.setattr(
+        chapters, "execute", lambda source, output, parameters: asked.append((Path(source).stem, None, None))
+    )
+    return asked
+
+
+def test_a_build_runs_every_chapter_in_its_profile_and_leaves_the_committed_ones_alone(tmp_path, as_committed):
+    before = {path: path.read_bytes() for path in CHAPTERS}
+    page, failures = build.build(tmp_path / "build", "laptop", 1, "tcp://cluster:1")
+    assert (page.exists(), failures) == (True, {})
+    assert (page.parent / "book" / "location.html").exists()
+    names = [name for name, _, _ in as_committed]
+    assert names == [path.stem for path in chapters.paths()]
+    for name, parameters, environment in as_committed[:-1]:
+        assert parameters == chapters.profile_parameters(name, "laptop")
+        assert environment == {"MIALIB_CLUSTER": "tcp://cluster:1"}
+    assert {path: path.read_bytes() for path in CHAPTERS} == before
+
+
+def test_a_chapter_that_fails_leaves_a_page_that_says_so_and_the_others_go_on(tmp_path, as_committed, monkeypatch):
+    run = execution.executed
+
+    def failing(path, parameters, environment=None):
+        if Path(path).stem in ("location", "texas"):
+            raise ChapterError(f"{Path(path).stem}: DataError: no file")
+        return run(path, parameters, environment)
+
+    monkeypatch.setattr(build, "executed", failing)
+    page, failures = build.build(tmp_path / "build", "laptop", 2)
+    assert failures == {name: f"{name}: DataError: no file" for name in ("location", "texas")}
+    text = re.sub("<[^>]+>", "", (page.parent / "book" / "texas.html").read_text(encoding="utf-8"))
+    assert "This chapter did not run to its end:" in text
+    assert "texas: DataError: no file" in text
+    assert set(runs.runs_in_book(tmp_path / "build" / "book")) == {path.stem for path in CHAPTERS} - {
+        "location",
+        "texas",
+        "scoreboard",
+    }
+
+
+def test_chapters_run_side_by_side_where_memory_allows(tmp_path, monkeypatch):
+    names = ["location", "noise", "texas", "cifar"]
+    for name in names:
+        shutil.copy(ROOT / "book" / f"{name}.ipynb", tmp_path)
+    needs = {"location": 3, "noise": 3, "texas": 5, "cifar": 20}
+    monkeypatch.setattr(build, "_memory", lambda name, given: needs[name])
+    monkeypatch.setattr(build.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 8}))
+    lock, running, most, together = threading.Lock(), set(), [0], []
+
+    def run(path, parameters, environment):
+        with lock:
+            running.add(Path(path).stem)
+            most[0] = max(most[0], sum(needs[name] for name in running))
+            together.append(frozenset(running))
+        threading.Event().wait(0.3)
+        with lock:
+            running.discard(Path(path).stem)
+        return Executed(path, {})
+
+    monkeypatch.setattr(build, "executed", run)
+    assert build.run_side_by_side(tmp_path, {name: {} for name in names}, {}, 3) == {}
+    assert frozenset(("location", "noise")) in together
+    assert frozenset(("cifar",)) in together  # more than there is: alone, rather than never
+    assert most[0] == 20
+    assert all("cifar" not in group or group == {"cifar"} for group in together)
+
+
+def test_the_first_lines_of_a_dry_run(monkeypatch):
+    monkeypatch.setattr(costs, "multiplications_a_core_second", lambda: 1e11)
+    lines = build.cost_table("laptop").splitlines()
+    assert lines[0].split() == ["models", "core-hours", "hours", "here", "memory,", "MiB", "disk,", "MiB"]
+    assert [line.split()[0] for line in lines[1:-2]] == [
+        path.stem for path in chapters.paths() if path.stem != "scoreboard"
+    ]
+    assert lines[-2].startswith("all, one after the other")
+    assert "100 billion multiplications a second" in lines[-1]
+
+
+def test_a_page_that_failed_is_a_notebook_under_its_own_title(tmp_path):
+    shutil.copy(ROOT / "book" / "noise.ipynb", tmp_path)
+    build._say_so(tmp_path / "noise.ipynb", "noise: ValueError: bad")
+    (cell,) = nbformat.read(tmp_path / "noise.ipynb", as_version=4).cells
+    assert cell.source.startswith("# Noisy shadow data\n")
+    assert "noise: ValueError: bad" in cell.source

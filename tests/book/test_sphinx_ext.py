@@ -1,0 +1,164 @@
+"""The pages as a browser shows them. Skipped, visibly, where there is no Chromium."""
+
+import functools
+import io
+import shutil
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+from urllib.request import urlopen
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from mialib.book import build, sphinx_ext
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+WIDTHS = {"desktop": 1280, "phone": 390}
+LINKS = "[...document.querySelectorAll('a[href]')].map(a => a.href)"
+ANCHORS = "[...document.querySelectorAll('[id]')].map(e => e.id)"
+OVERHANG = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+BROKEN = "[...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)"
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The address of the book, built from the committed chapters."""
+    folder = tmp_path_factory.mktemp("site")
+    root = Path(__file__).parents[2]
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(root / name, folder / name)
+    shutil.copytree(root / "book", folder / "book")
+    html = build.build_html(folder).parent
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=html))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/", sorted(path.stem for path in (html / "book").glob("*.html"))
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not CHROMIUM:
+        pytest.skip("there is no Chromium here to look at the pages with")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as running:
+        launched = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+def visit(browser, address, width, dark=False):
+    """Open a page with nothing but what this server has; return it, and what went wrong on it."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", reduced_motion="reduce"
+    )
+    page, wrong = context.new_page(), []
+    origin = "{0.scheme}://{0.netloc}/".format(urlsplit(address))
+    page.route(
+        lambda url: not url.startswith(origin),
+        lambda route: route.fulfill(status=200, body="", content_type="text/css"),
+    )
+    page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+    page.on("console", lambda said: wrong.append(f"console: {said.text}") if said.type == "error" else None)
+    page.on("response", lambda answer: wrong.append(f"{answer.status}: {answer.url}") if answer.status >= 400 else None)
+    page.goto(address, wait_until="load")
+    return page, wrong
+
+
+@functools.cache
+def is_there(address):
+    try:
+        with urlopen(address) as answer:
+            return answer.status == 200
+    except HTTPError:
+        return False
+
+
+def test_every_page_fits_its_screen_and_is_whole(site, browser):
+    address, names = site
+    assert len(names) > 10
+    wrong, links, anchors = [], {}, {}
+    for name in names:
+        for screen, width in WIDTHS.items():
+            url = f"{address}book/{name}.html"
+            page, errors = visit(browser, url, width)
+            page.evaluate("document.querySelectorAll('img').forEach(i => i.loading = 'eager')")
+            page.wait_for_load_state("networkidle")
+            wrong += [f"{name} on a {screen}: {error}" for error in errors]
+            wrong += [f"{name} on a {screen}: broken image {source}" for source in page.evaluate(BROKEN)]
+            if (overhang := page.evaluate(OVERHANG)) > 0:
+                wrong.append(f"{name} on a {screen}: {overhang} pixels wider than the screen")
+            links[url], anchors[url] = page.evaluate(LINKS), set(page.evaluate(ANCHORS))
+            page.context.close()
+    for url, targets in links.items():
+        for target in targets:
+            whole, anchor = urldefrag(urljoin(url, target))
+            if not whole.startswith(address):
+                continue
+            if whole not in anchors and not is_there(whole):
+                wrong.append(f"{url}: the link {target} leads nowhere")
+            elif anchor and whole in anchors and unquote(anchor) not in anchors[whole]:
+                wrong.append(f"{url}: there is no {anchor} in {whole}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_scoreboard_filters_by_chapter_and_verdict(site, browser):
+    page, _ = visit(browser, f"{site[0]}book/scoreboard.html", 1280)
+    rows = page.locator(".mialib-claims tbody tr")
+    n_all = rows.count()
+    chapters, outcomes = page.get_by_label("all chapters"), page.get_by_label("all verdicts")
+    chapters.select_option("location")
+    of_location = [row for row in rows.all() if row.is_visible()]
+    assert 0 < len(of_location) < n_all
+    assert all("location" in row.inner_text().split("\t") for row in of_location)
+    chapters.select_option("")
+    n_shown = {}
+    for outcome in ("reproduced", "not reproduced", "not testable here"):
+        outcomes.select_option(outcome)
+        shown = [row.inner_text() for row in rows.all() if row.is_visible()]
+        assert all(f": {outcome}" in text or f"\t{outcome}" in text for text in shown)
+        n_shown[outcome] = len(shown)
+    assert all(0 < n < n_all for n in n_shown.values())
+
+
+def test_figures_stay_readable_in_dark_mode(site, browser):
+    """A figure is a picture on white; the page must not turn its ground dark under dark ink."""
+    page, _ = visit(browser, f"{site[0]}book/shadow_training.html", 1280, dark=True)
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert sum(map(int, ground.removeprefix("rgb(").removesuffix(")").split(",")[:3])) < 200
+    image = page.locator(".cell_output img").first
+    png = image.screenshot()
+    pixels = matplotlib.image.imread(io.BytesIO(png))[..., :3]
+    brightness = pixels.mean(axis=2)
+    assert np.quantile(brightness, 0.5) > 0.7
+    assert brightness.min() < 0.3
+
+
+def test_a_chapter_says_how_to_run_it_again(tmp_path, monkeypatch):
+    (tmp_path / "book" / "profiles" / "laptop").mkdir(parents=True)
+    (tmp_path / "data" / "results" / "laptop").mkdir(parents=True)
+    monkeypatch.setattr(sphinx_ext, "shipped", lambda *parts: tmp_path.joinpath(*parts))
+    (tmp_path / "book" / "times.json").write_text('{"toy": 12}', encoding="utf-8")
+    profile = tmp_path / "book" / "profiles" / "laptop" / "toy.yaml"
+    profile.write_text("source: real\nshares: [1]\nconvolutions: true\nsize: 1200\nseed: 0\n", encoding="utf-8")
+    text = sphinx_ext.run_again("toy")
+    assert "`mia run toy`: about 12 seconds on 2 cores, profile sample" in text
+    assert "`mia run toy --profile laptop`: not recorded" in text
+    assert "`papermill book/toy.ipynb out.ipynb -p size 1200`" in text
+    assert "paper" not in text.replace("papermill", "")
+    recorded = tmp_path / "data" / "results" / "laptop" / "toy.json"
+    recorded.write_text('{"seconds": 430.0, "peak memory in MiB": 1536}', encoding="utf-8")
+    assert "7 minutes and 1.5 GiB from an empty cache" in sphinx_ext.run_again("toy")
+    assert sphinx_ext.run_again("unknown").count("\n- ") == 1

@@ -1,0 +1,190 @@
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mialib.base.seeding import child, children
+from mialib.datasets.dataset import Dataset
+from mialib.models import cache
+from mialib.models import training as module
+from mialib.models.cache import ModelCache, model_key
+from mialib.models.stack import NN
+from mialib.models.training import Adam, Epochs, Recipe, Steps
+
+RECIPE = Recipe(NN((8,)), Epochs(2), batch_size=10)
+ROWS = np.arange(30)
+CPU = torch.device("cpu")
+
+
+def test_a_key_changes_with_everything_that_decides_a_model(monkeypatch):
+    base = {"recipe": RECIPE, "fingerprint": "data", "rows": ROWS, "seed": child(0, 1), "device": CPU}
+    keys = [
+        model_key(**{**base, **change})
+        for change in (
+            {},
+            {"rows": ROWS + 1},  # same size, other records
+            {"rows": ROWS[::-1]},
+            {"recipe": replace(RECIPE, length=Epochs(3))},
+            {"recipe": replace(RECIPE, length=Steps(2))},  # same number, other meaning
+            {"recipe": replace(RECIPE, architecture=NN((9,)))},
+            {"recipe": replace(RECIPE, learning_rate=0.01)},
+            {"recipe": replace(RECIPE, architecture=NN((8,), dropout=0.5))},
+            {"recipe": replace(RECIPE, optimiser=Adam(1e-3))},
+            {"fingerprint": "other data"},
+            {"seed": child(0, 2)},
+            {"seed": child(1, 1)},
+            {"device": torch.device("cuda")},
+        )
+    ]
+    monkeypatch.setattr(cache, "code_version", lambda: "other code")
+    keys.append(model_key(**base))
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_key_is_the_same_for_the_same():
+    first, second = (model_key(RECIPE, "data", ROWS.copy(), child(0, 1), CPU) for _ in range(2))
+    assert first == second
+    assert model_key(RECIPE, "data", ROWS.astype(np.int32), child(0, 1), CPU) == first
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Count the models that are really trained."""
+    trained = []
+    fit_blocks = module.fit_blocks
+
+    def counting(recipe, x, y, n_classes, index, *rest):
+        trained.append(len(index))
+        return fit_blocks(recipe, x, y, n_classes, index, *rest)
+
+    monkeypatch.setattr(module, "fit_blocks", counting)
+    return trained
+
+
+def train(data, index, recipe=RECIPE, seed=0):
+    return module.train_models(recipe, data, index, children(seed, len(index))).parameters
+
+
+def test_models_are_trained_once_and_never_for_another_key(data, counted, rng):
+    index = np.stack([rng.choice(len(data), 30, replace=False) for _ in range(4)])
+    first = train(data, index)
+    assert torch.equal(train(data, index), first)
+    assert counted == [4, 0]
+    longer = np.concatenate([index, index[:1] + 1])
+    assert torch.equal(train(data, longer)[:4], first)  # only the fifth is new
+    assert counted[-1] == 1
+
+    others = np.stack([rng.choice(len(data), 30, replace=False) for _ in range(4)])
+    changed = Dataset(1 - data.x, data.y, data.n_classes, data.provenance)
+    stale = [
+        train(data, others),
+        train(data, index, recipe=replace(RECIPE, learning_rate=0.01)),
+        train(changed, index),
+        train(data, index, seed=1),
+    ]
+    assert counted[-4:] == [4, 4, 4, 4]
+    assert not any(torch.equal(first, other) for other in stale)
+
+
+def test_changed_code_trains_again(data, counted, monkeypatch):
+    index = ROWS[None]
+    train(data, index)
+    monkeypatch.setattr(cache, "code_version", lambda: "other code")
+    train(data, index)
+    assert counted == [1, 1]
+
+
+def test_code_version_ignores_comments_and_docstrings_only(monkeypatch):
+    sources = {}
+
+    def version(text):
+        sources["text"] = textwrap.dedent(text)
+        cache.code_version.cache_clear()
+        return cache.code_version()
+
+    monkeypatch.setattr(cache.inspect, "getsource", lambda module: sources["text"])
+    plain = version('def f(x):\n    """One."""\n    return x + 1\n')
+    assert version('def f(x):  # why\n    """Two."""\n    return x + 1\n') == plain
+    assert version('def f(x):\n    """One."""\n    return x + 2\n') != plain
+    cache.code_version.cache_clear()
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(data, counted, monkeypatch):
+    index = np.arange(8 * 30).reshape(8, 30)
+    whole = train(data, index)
+    ModelCache().clear()
+    counted.clear()
+
+    put, kept = ModelCache.put, []
+
+    def interrupted(self, key, parameters):
+        if len(kept) == 5:
+            raise KeyboardInterrupt
+        put(self, key, parameters)
+        kept.append(key)
+
+    monkeypatch.setattr(ModelCache, "put", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(data, index)
+    monkeypatch.setattr(ModelCache, "put", put)
+    assert torch.equal(train(data, index), whole)
+    assert counted == [8, 3]
+
+
+def test_a_damaged_entry_counts_as_absent(tmp_path):
+    models = ModelCache(tmp_path)
+    for damage in (b"", b"damaged", None):
+        models.put("ab" * 32, np.arange(5.0))
+        path = models.path("ab" * 32)
+        path.write_bytes(path.read_bytes()[:-30] if damage is None else damage)
+        assert models.get("ab" * 32) is None
+        assert not path.exists()
+
+
+def test_an_exception_while_writing_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        ModelCache(tmp_path).put("ab" * 32, np.arange(5.0))
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_kill_in_the_middle_of_a_write_is_never_read(tmp_path):
+    """Kill -9 a process after half of an entry is on disk; the entry is absent, the litter swept out."""
+    script = f"""
+        import os, time, numpy as np
+        from mialib.models.cache import ModelCache
+
+        def half_savez(file, parameters):
+            file.write(b"PK" + bytes(5000))
+            file.flush()
+            print("half", flush=True)
+            time.sleep(60)
+
+        np.savez = half_savez
+        ModelCache({str(tmp_path)!r}).put("ab" * 32, np.arange(5.0))
+    """
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "half\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    (partial,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert partial.stat().st_size > 5000
+
+    models = ModelCache(tmp_path)
+    assert models.get("ab" * 32) is None
+    assert models.size() == (0, 0)
+    models.put("ab" * 32, np.arange(5.0))
+    np.testing.assert_array_equal(models.get("ab" * 32), np.arange(5.0))
+    assert partial.exists()  # it might still be another run's
+    os.utime(partial, (time.time() - 7200,) * 2)
+    ModelCache(tmp_path)
+    assert not partial.exists()
+    assert models.size()[0] == 1
