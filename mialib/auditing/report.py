@@ -12,6 +12,7 @@ from markupsafe import Markup
 from mialib import metrics, plots
 from mialib.base.machine import write_text
 from mialib.metrics import Estimate
+from mialib.plots import style
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 
@@ -78,12 +79,13 @@ def share(value):
 def _roc(findings, origin):
     judged = {name: found for name, found in findings.attacks.items() if found.judged.all() and name != "gap attack"}
     curves = {name: metrics.roc(found.member, found.score) for name, found in judged.items()}
-    return plots.roc(curves, origin) if curves else None
+    return style.sign(plots.roc(curves), origin) if curves else None
 
 
 def _histogram(findings, origin):
     probability = metrics.true_class_probability(findings.target.labels, findings.target.vectors)
-    return plots.answer_histogram(probability, findings.target.member, "probability of the true class", origin)
+    figure = plots.answer_histogram(probability, findings.target.member, "probability of the true class")
+    return style.sign(figure, origin)
 
 
 def _svg(figure):

@@ -66,6 +66,7 @@ def sweep(arguments):
     from mialib import plots
     from mialib.book import chapters
     from mialib.book.sweeps import grid, lines, sweep
+    from mialib.plots import style
 
     points, folder = grid(arguments.grid), arguments.output or Path("_build", "sweeps", arguments.chapter)
     profile = chapters.profile_parameters(arguments.chapter, arguments.profile)
@@ -78,7 +79,8 @@ def sweep(arguments):
     axis, quantity = next(iter(points[0])), arguments.quantity or numbers["quantity"].iloc[0]
     drawn = lines(numbers, axis, quantity)
     kinds = ", ".join(sorted(numbers["data"].unique()))
-    figure = plots.curve(drawn, f"{arguments.chapter} · {kinds} data · profile {given['profile']}", axis, quantity)
+    badge = f"{arguments.chapter} · {kinds} data · profile {given['profile']}"
+    figure = style.sign(plots.curve(drawn, axis, quantity), badge)
     figure.savefig(folder / "numbers.png", dpi=150)
     print(f"{folder / 'numbers.csv'}\n{folder / 'numbers.png'}")
 

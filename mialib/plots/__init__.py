@@ -1,6 +1,10 @@
-"""The paper's figures, and ours."""
+"""The paper's figures, and ours.
 
-from mialib.plots.bars import bars, by_category, precision_boxes
+Each function returns a matplotlib Figure, which `mialib.plots.style.sign` marks with where its numbers come from;
+a ValueError says that there are more series than styles to tell them apart.
+"""
+
+from mialib.plots.bars import bars, precision_boxes
 from mialib.plots.distributions import answer_grid, answer_histogram, precision_cdf, roc
 from mialib.plots.images import image_rows
 from mialib.plots.points import climbs, curve, gap_and_precision, paper_against_ours, precision_by_shadows, scatter
@@ -9,7 +13,6 @@ __all__ = [
     "answer_grid",
     "answer_histogram",
     "bars",
-    "by_category",
     "climbs",
     "curve",
     "gap_and_precision",

@@ -1,6 +1,9 @@
 """Palette, axes and badge of every figure."""
 
 import matplotlib.pyplot as plt
+import numpy as np
+
+from mialib import metrics
 
 STYLES = [
     {"color": "#0072B2", "linestyle": "-", "marker": "o"},
@@ -8,23 +11,53 @@ STYLES = [
     {"color": "#009E73", "linestyle": "-.", "marker": "^"},
     {"color": "#CC79A7", "linestyle": ":", "marker": "D"},
     {"color": "#000000", "linestyle": (0, (5, 1, 1, 1, 1, 1)), "marker": "v"},
+    {"color": "#E69F00", "linestyle": (0, (8, 2)), "marker": "P"},
+    {"color": "#56B4E9", "linestyle": (0, (3, 1, 1, 1)), "marker": "X"},
+    {"color": "#882255", "linestyle": (0, (1, 3)), "marker": "<"},
 ]
+HATCHES = ("", "///", "...", "xx", "--", "\\\\\\", "++", "oo")
 
 
-def _axes():
-    figure, axes = plt.subplots(figsize=(6.4, 4), layout="constrained")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="0.92")
-    axes.set_axisbelow(True)
-    return figure, axes
+def styled(series):
+    """Return (style, name, values) of each of some series; a ValueError if there are more than styles."""
+    if len(series) > len(STYLES):
+        raise ValueError(f"{len(series)} series cannot be told apart; draw at most {len(STYLES)}")
+    return [(style, *item) for style, item in zip(STYLES, series.items(), strict=False)]
 
 
-def _finish(figure, axes, origin):
-    axes.legend(frameon=False)
-    return _signed(figure, origin)
+def grid(n_rows, n_columns, size, **shared):
+    """Return axes side by side, an ndarray of shape (n_rows, n_columns); `size` is in inches."""
+    figure, axes = plt.subplots(n_rows, n_columns, figsize=size, layout="constrained", squeeze=False, **shared)
+    plt.close(figure)  # else a notebook shows it once more than it is returned
+    return axes
 
 
-def _signed(figure, origin):
-    figure.supxlabel(getattr(origin, "badge", origin), fontsize=7, color="0.4", x=0.99, ha="right")
-    plt.close(figure)
+def axes(xlabel, ylabel):
+    """Return the axes of a figure that has one; `finish` gives the figure."""
+    one = grid(1, 1, (6.4, 4)).item()
+    one.set(xlabel=xlabel, ylabel=ylabel, axisbelow=True)
+    one.spines[["top", "right"]].set_visible(False)
+    one.grid(color="0.92")
+    return one
+
+
+def with_ends(numbers):
+    """Return numbers, lower and upper ends, ndarrays of float64; what has no interval is its own ends."""
+    middle = np.array([float(number) for number in numbers])
+    ends = (np.array([float(getattr(number, end, number)) for number in numbers]) for end in ("low", "high"))
+    return middle, *(np.where(np.isnan(end), middle, end) for end in ends)
+
+
+def finish(axes, level=None, **place):
+    """Add a legend and, at a height, a thin line, named where this is `mialib.metrics.BASELINE`; return the figure."""
+    if level is not None:
+        label = "guessing" if level == metrics.BASELINE else None
+        axes.axhline(level, color="0.6", linewidth=1, zorder=0, label=label)
+    axes.legend(frameon=False, **place)
+    return axes.figure
+
+
+def sign(figure, text):
+    """Write where the numbers come from (data, profile, seed) into the corner of a figure, and return it."""
+    figure.supxlabel(text, fontsize=7, color="0.4", x=0.99, ha="right")
     return figure

@@ -5,10 +5,9 @@ import pandas as pd
 import pytest
 
 from mialib import metrics, plots
-from mialib.book.runs import Origin
-from mialib.datasets.dataset import Provenance
+from mialib.plots import style
 
-ORIGIN = Origin("toy", "sample", 7, Provenance("set", "stand-in", "here", "none", "0" * 64))
+BADGE = "set · stand-in data · profile sample · seed 7"
 RUNS = pd.DataFrame(
     {
         "out": ["own"] * 4 + ["shared"] * 2,
@@ -23,72 +22,94 @@ def figures(rng):
     score = rng.random(100)
     values = {"a": rng.random(20), "b": np.append(rng.random(9), np.nan)}
     return {
-        "cdf": plots.precision_cdf(values, ORIGIN),
-        "histogram": plots.answer_histogram(score, member, "probability", ORIGIN),
-        "shadows": plots.precision_by_shadows(RUNS, ORIGIN),
-        "roc": plots.roc({"a": metrics.roc(member, score)}, ORIGIN),
-        "boxes": plots.precision_boxes(values, ORIGIN, "number of classes"),
-        "bars": plots.bars({"a": {"x": 0.6, "y": 0.7}, "b": {"x": 0.5, "y": 0.8}}, ORIGIN, "set", "precision"),
-        "paper": plots.paper_against_ours({"laptop": [(0.6, 0.7)], "paper": []}, ORIGIN),
+        "cdf": plots.precision_cdf(values),
+        "histogram": plots.answer_histogram(score, member, "probability"),
+        "shadows": plots.precision_by_shadows(RUNS),
+        "roc": plots.roc({"a": metrics.roc(member, score)}),
+        "boxes": plots.precision_boxes(values, "number of classes"),
+        "bars": plots.bars({"a": {"x": 0.6, "y": 0.7}, "b": {"x": 0.5, "y": 0.8}}, "set", "precision"),
+        "paper": plots.paper_against_ours({"laptop": [(0.6, 0.7)], "paper": []}),
     }
 
 
 @pytest.mark.parametrize("name", ["cdf", "histogram", "shadows", "roc", "boxes", "bars", "paper"])
 def test_every_figure_has_labels_a_legend_and_its_origin(rng, name):
-    figure = figures(rng)[name]
+    figure = style.sign(figures(rng)[name], BADGE)
     (axes,) = figure.axes
     assert axes.get_xlabel()
     assert axes.get_ylabel()
     assert axes.get_legend().get_texts()
-    assert figure.get_supxlabel() == "set · stand-in data · profile sample · seed 7"
+    assert figure.get_supxlabel() == BADGE
     figure.canvas.draw()
 
 
 def test_a_cdf_goes_through_its_quantiles(rng):
     values = rng.random(21)
-    line = plots.precision_cdf({"a": values}, ORIGIN).axes[0].lines[0]
+    line = plots.precision_cdf({"a": values}).axes[0].lines[0]
     x, y = line.get_data()
     assert x[np.searchsorted(y, 0.5)] == metrics.quantiles(values, (0.5,))[0]
     assert (y[0], y[-1]) == (0, 1)
 
 
 def test_lines_differ_by_more_than_colour():
-    assert len({str(style["linestyle"]) for style in plots.STYLES}) == len(plots.STYLES)
-    assert len({style["marker"] for style in plots.STYLES}) == len(plots.STYLES)
-    assert len({style["color"] for style in plots.STYLES}) == len(plots.STYLES)
+    for field in ("linestyle", "marker", "color"):
+        assert len({str(look[field]) for look in style.STYLES}) == len(style.STYLES) == len(style.HATCHES)
 
 
 def test_histogram_shares_sum_to_one(rng):
     member = np.repeat([True, False], [30, 70])
-    figure = plots.answer_histogram(rng.random(100), member, "probability", ORIGIN)
+    figure = plots.answer_histogram(rng.random(100), member, "probability")
     for patch in figure.axes[0].patches:
         assert patch.get_data().values.sum() == pytest.approx(1)
 
 
 def test_a_line_is_the_mean_over_seeds():
-    own, shared = plots.precision_by_shadows(RUNS, ORIGIN).axes[0].lines
+    own, shared = plots.precision_by_shadows(RUNS).axes[0].lines
     np.testing.assert_allclose(own.get_ydata(), [0.55, 0.8])
     np.testing.assert_allclose(shared.get_ydata(), [0.4, 0.9])
 
 
 def test_boxes_leave_out_undefined_values_and_are_named(rng):
     values = np.append(rng.random(9), np.nan)
-    axes = plots.precision_boxes({"2": values, "10": values[:4]}, ORIGIN, "number of classes").axes[0]
+    axes = plots.precision_boxes({"2": values, "10": values[:4]}, "number of classes").axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["2", "10"]
     medians = [line for line in axes.lines if line.get_linewidth() == 2]
     assert medians[0].get_ydata()[0] == pytest.approx(np.nanmedian(values))
 
 
 def test_a_bar_is_as_high_as_its_number():
-    axes = plots.bars({"a": {"x": 0.6, "y": 0.7}, "b": {"x": 0.5, "y": 0.8}}, ORIGIN, "set", "precision").axes[0]
+    axes = plots.bars({"a": {"x": 0.6, "y": 0.7}, "b": {"x": 0.5, "y": 0.8}}, "set", "precision").axes[0]
     assert [bar.get_height() for bar in axes.patches] == [0.6, 0.7, 0.5, 0.8]
     first, _, second, _ = (bar.get_x() + bar.get_width() / 2 for bar in axes.patches)
     assert first < 0 < second
 
 
+def test_a_bar_has_the_interval_of_its_number():
+    axes = plots.bars({"a": {"x": metrics.Estimate(0.6, 0.5, 0.75), "y": 0.7}}, "set", "precision").axes[0]
+    np.testing.assert_allclose([s[:, 1] for s in axes.collections[0].get_segments()], [[0.5, 0.75], [0.7, 0.7]])
+
+
+def test_no_number_of_the_paper_lies_outside_the_axes():
+    axes = plots.paper_against_ours({"laptop": [(0.6, 0.7), (156, 147)], "paper": [(-0.75, -0.46)]}).axes[0]
+    for low, high in (axes.get_xlim(), axes.get_ylim()):
+        assert low < -0.75
+        assert high > 156
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == [
+        "-0.5",
+        "0",
+        "0.2",
+        "0.4",
+        "0.6",
+        "0.8",
+        "1",
+        "10",
+        "100",
+    ]
+
+
 def test_images_in_rows_with_their_origin(rng):
     rows = {"grey": rng.random((3, 4, 4)), "colour": rng.random((2, 4, 4, 3))}
-    figure = plots.image_rows(rows, ORIGIN, ["a", "b", "c"])
+    figure = plots.image_rows(rows, ["a", "b", "c"])
     assert len(figure.axes) == 6
     shown = [axes.images[0].get_array() for axes in figure.axes if axes.images]
     np.testing.assert_array_equal(shown[1], rows["grey"][1])
@@ -96,36 +117,33 @@ def test_images_in_rows_with_their_origin(rng):
     assert figure.axes[0].images[0].get_clim() == (0, 1)
     assert [axes.get_ylabel() for axes in figure.axes[::3]] == ["grey", "colour"]
     assert [axes.get_title() for axes in figure.axes[:3]] == ["a", "b", "c"]
-    assert figure.get_supxlabel() == "set · stand-in data · profile sample · seed 7"
+    assert style.sign(figure, BADGE).get_supxlabel() == BADGE
 
 
 def test_a_curve_shows_numbers_with_their_intervals():
     line = {0: metrics.Estimate(0.7, 0.6, 0.8), 10: metrics.Estimate(0.6, 0.5, 0.75)}
-    figure = plots.curve({"a": line, "b": {0: 0.5, 10: 0.4}}, ORIGIN, "noise, %", "precision", 0.5)
+    figure = plots.curve({"a": line, "b": {0: 0.5, 10: 0.4}}, "noise, %", "precision", 0.5)
     (axes,) = figure.axes
     np.testing.assert_array_equal(axes.lines[0].get_ydata(), [0.7, 0.6])
     np.testing.assert_array_equal(axes.lines[1].get_ydata(), [0.5, 0.4])
     assert axes.collections[0].get_datalim(axes.transData).bounds == pytest.approx((0, 0.5, 10, 0.3))
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("noise, %", "precision")
-    assert figure.get_supxlabel() == ORIGIN.badge
 
 
 def test_a_climb_shows_the_best_so_far():
-    figure = plots.climbs({"class 3": np.array([0.1, 0.05, 0.3, 0.2, 0.4])}, ORIGIN, 0.2)
+    figure = plots.climbs({"class 3": np.array([0.1, 0.05, 0.3, 0.2, 0.4])}, 0.2)
     (axes,) = figure.axes
     _, best, kept = axes.lines[:3]
     np.testing.assert_array_equal(best.get_ydata(), [0.1, 0.1, 0.3, 0.3, 0.4])
     assert kept.get_xydata().tolist() == [[5, 0.4]]
     assert axes.get_yscale() == "log"
-    assert figure.get_supxlabel() == ORIGIN.badge
 
 
 def test_a_point_stands_at_its_targets_gap_and_precision():
     results = [
         SimpleNamespace(target=SimpleNamespace(train_accuracy=1, test_accuracy=t), precision=1 - t) for t in (0.4, 0.1)
     ]
-    figure = plots.gap_and_precision({"longer": results}, ORIGIN)
+    figure = plots.gap_and_precision({"longer": results})
     line, last = figure.axes[0].lines[:2]
     np.testing.assert_allclose(line.get_xydata(), [[0.6, 0.6], [0.9, 0.9]])
     np.testing.assert_allclose(last.get_xydata(), [[0.9, 0.9]])
-    assert figure.get_supxlabel() == ORIGIN.badge

@@ -3,48 +3,46 @@ import pytest
 
 from mialib import plots
 from mialib.attack.answers import Answers
-from mialib.book.runs import Origin
-from mialib.datasets.dataset import Provenance
 from mialib.metrics import Estimate
 
-ORIGIN = Origin("toy", "sample", 7, Provenance("set", "stand-in", "here", "none", "0" * 64))
 SERIES = {"a": {"p": (0.1, Estimate(0.6, 0.5, 0.75)), "q": (0.3, 0.8)}, "b": {"r": (0.2, 0.7)}}
 
 
 def test_points_stand_where_they_are_with_their_intervals():
-    figure = plots.scatter(SERIES, ORIGIN, "gap", "precision", 0.5)
+    figure = plots.scatter(SERIES, "gap", "precision", 0.5)
     (axes,) = figure.axes
     first, second = axes.containers
     np.testing.assert_allclose(first[0].get_xydata(), [[0.1, 0.6], [0.3, 0.8]])
     np.testing.assert_allclose(first[2][0].get_segments(), [[[0.1, 0.5], [0.1, 0.75]], [[0.3, 0.8], [0.3, 0.8]]])
     np.testing.assert_allclose(second[0].get_xydata(), [[0.2, 0.7]])
-    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["a", "b"]
+    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["guessing", "a", "b"]
     assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_xscale()) == ("gap", "precision", "linear")
-    assert figure.get_supxlabel() == ORIGIN.badge
 
 
 def test_names_stand_in_the_order_of_heights():
-    axes = plots.scatter(SERIES, ORIGIN, "gap", "precision", named=True).axes[0]
+    axes = plots.scatter(SERIES, "gap", "precision", named=True).axes[0]
     names = sorted(axes.texts, key=lambda text: text.xyann[1])
     assert [text.get_text() for text in names] == ["p", "r", "q"]
     assert names[0].xy == (0.1, 0.6)
 
 
 def test_joined_points_end_in_a_larger_one():
-    axes = plots.scatter(SERIES, ORIGIN, "gap", "precision", joined=True, xscale="log").axes[0]
+    axes = plots.scatter(SERIES, "gap", "precision", joined=True, xscale="log").axes[0]
     last = [line for line in axes.lines if line.get_markersize() == 11]
     np.testing.assert_allclose([line.get_xydata()[0] for line in last], [[0.3, 0.8], [0.2, 0.7]])
     assert axes.get_xscale() == "log"
 
 
 def test_series_that_cannot_be_told_apart_are_refused():
-    with pytest.raises(ValueError, match="6 series cannot be told apart; draw at most 5"):
-        plots.scatter({str(i): {"p": (0, 0)} for i in range(6)}, ORIGIN, "x", "y")
+    with pytest.raises(ValueError, match="9 series cannot be told apart; draw at most 8"):
+        plots.scatter({str(i): {"p": (0, 0)} for i in range(9)}, "x", "y")
+    with pytest.raises(ValueError, match="9 series cannot be told apart; draw at most 8"):
+        plots.precision_cdf({str(i): np.array([0.5]) for i in range(9)})
 
 
 def test_categories_keep_their_order_and_gaps():
     lines = {"a": {"0.5": 0.1, "8": 0.3, "infinity": 0.2}, "b": {"0.5": 0.4, "infinity": 0.5}}
-    axes = plots.by_category(lines, ORIGIN, "epsilon", "accuracy").axes[0]
+    axes = plots.curve(lines, "epsilon", "accuracy").axes[0]
     assert [t.get_text() for t in axes.get_xticklabels()] == ["0.5", "8", "infinity"]
     np.testing.assert_array_equal(axes.lines[1].get_xydata(), [[0, 0.4], [2, 0.5]])
 
@@ -53,7 +51,7 @@ def test_figure_12_has_a_column_a_target_and_shares_that_sum_to_one(rng):
     answers = {
         name: Answers(rng.integers(0, 3, 50), rng.dirichlet(np.ones(3), 50), np.arange(50) < 20) for name in "ab"
     }
-    figure = plots.answer_grid(answers, ORIGIN)
+    figure = plots.answer_grid(answers)
     assert [axes.get_title() for axes in figure.axes] == ["a", "b", "", ""]
     assert [axes.get_xlabel() for axes in figure.axes] == ["P(true class)"] * 2 + ["normalised entropy"] * 2
     for axes in figure.axes:
@@ -63,4 +61,3 @@ def test_figure_12_has_a_column_a_target_and_shares_that_sum_to_one(rng):
     sure = target.vectors[np.arange(50), target.labels][target.member]
     expected = np.histogram(sure, np.linspace(0, 1, 11))[0] / 20
     np.testing.assert_allclose(figure.axes[1].patches[0].get_data().values, expected)
-    assert figure.get_supxlabel() == ORIGIN.badge
