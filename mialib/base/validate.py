@@ -2,6 +2,11 @@
 
 from numbers import Integral
 
+import numpy as np
+
+TOLERANCE = 1e-3
+"""By how much the sum of a prediction vector may miss one: services and files round."""
+
 
 def check_integer(name, value, least):
     """Check that a parameter is a whole number.
@@ -21,3 +26,42 @@ def check_integer(name, value, least):
     """
     if not isinstance(value, Integral) or value < least:
         raise ValueError(f"{name} is {value!r}; it must be a whole number of at least {least}")
+
+
+def check_vectors(vectors, complete=True, hint=""):
+    """Check prediction vectors.
+
+    Parameters
+    ----------
+    vectors : array_like, shape (n, classes)
+    complete : bool
+        Whether each must sum to one; not if the model leaves classes out.
+    hint : str
+        What else may be right, for the end of the sentence.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, classes)
+
+    Raises
+    ------
+    ValueError
+        If they are not finite, or no probabilities.
+    """
+    with np.errstate(over="ignore"):
+        vectors = np.asarray(vectors, np.float32)
+    bad = ~np.isfinite(vectors).all(axis=1)
+    if bad.any():
+        raise ValueError(
+            f"{bad.sum()} prediction vectors hold NaN or infinity (the first is that of record {bad.argmax() + 1}); "
+            "leave those records out, or correct them"
+        )
+    sums = vectors.sum(axis=1, dtype=np.float64)
+    off = np.abs(sums - 1)
+    if vectors.min() < 0 or vectors.max() > 1 + TOLERANCE or (complete and off.max() > TOLERANCE):
+        worst = off.argmax()
+        raise ValueError(
+            f"prediction vectors are no probabilities that sum to one (that of record {worst + 1} sums to "
+            f"{sums[worst]:.4g}, values go from {vectors.min():.4g} to {vectors.max():.4g}){hint}"
+        )
+    return vectors

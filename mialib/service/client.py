@@ -4,7 +4,9 @@ import hashlib
 import os
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,42 +15,44 @@ import numpy as np
 import tenacity
 
 from mialib.base.machine import cache_dir
-from mialib.base.validate import check_integer
+from mialib.base.validate import check_integer, check_vectors
 from mialib.service.protocol import DATATYPES, NAMES, array_of, from_json, tensor, to_json
 
-SUM_TOLERANCE = 1e-3
+NOT_SERVED = (401, 403, 404, 413, 429, 503)
+"""Statuses of requests that the endpoint did not answer, and so cannot have charged for."""
+AGAIN = (429, 500, 502, 503, 504)
+"""Statuses after which asking again may help."""
+LONGEST_WAIT = 60
+"""Seconds between two tries, whatever the endpoint asks for."""
+LARGEST_ANSWER = 256 * 2**20
+"""Bytes."""
 
 
 class ServiceError(RuntimeError):
     """An endpoint that cannot be asked, or whose answers cannot be believed."""
 
 
+class BudgetError(ServiceError):
+    """Asking would pass the budget; nothing was sent."""
+
+
+class _TryAgainError(Exception):
+    """Arguments: the reason, and for how many seconds the endpoint asks to wait."""
+
+
+@dataclass(frozen=True)
 class Metadata:
-    """What an endpoint says of a model.
+    """What an endpoint says of a model: -1 in its shape of a record is any length, `complete` leaves no classes out."""
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Of a record; -1 where any length is allowed.
-    dtype : dtype
-    n_classes : int
-    version : str
-    complete : bool
-        Whether it answers with all classes.
-    """
-
-    def __init__(self, shape, dtype, n_classes, version, complete):
-        self.shape, self.dtype, self.n_classes, self.version, self.complete = shape, dtype, n_classes, version, complete
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    n_classes: int
+    version: str
+    complete: bool
 
     @classmethod
-    def read(cls, content, url):
-        """Return what the reply to a metadata request says.
-
-        Raises
-        ------
-        ServiceError
-            If it does not say what a query needs.
-        """
+    def from_reply(cls, content, url):
+        """Return what the reply to a metadata request says; a `ServiceError` if that is too little for a query."""
         try:
             (records,), vectors = content["inputs"], content["outputs"][0]
             shape, dtype = tuple(map(int, records["shape"][1:])), DATATYPES[records["datatype"]]
@@ -65,18 +69,10 @@ class Metadata:
         return cls(shape, dtype, n_classes, version, answers == "full")
 
     def records(self, x):
-        """Return records as the endpoint takes them.
-
-        Raises
-        ------
-        ValueError
-            If they have another shape, or values that its type cannot hold.
-        """
+        """Return records as the endpoint takes them; a ValueError if its shape or type cannot hold them."""
         x = np.asarray(x)
-        wanted = len(self.shape) == x.ndim - 1 and all(
-            theirs in (-1, ours) for theirs, ours in zip(self.shape, x.shape[1:], strict=True)
-        )
-        if not wanted:
+        alike = (theirs in (-1, ours) for theirs, ours in zip(self.shape, x.shape[1:], strict=False))
+        if len(self.shape) != x.ndim - 1 or not all(alike):
             raise ValueError(f"records have shape {x.shape[1:]}; the endpoint takes {self.shape}")
         cast = x.astype(self.dtype)
         both_float = x.dtype.kind == cast.dtype.kind == "f"
@@ -87,66 +83,8 @@ class Metadata:
         return np.ascontiguousarray(cast)
 
 
-def read_answers(content, n, n_classes, complete, url):
-    """Return the prediction vectors of a reply, once they can be believed.
-
-    Parameters
-    ----------
-    content : dict
-        From JSON.
-    n, n_classes : int
-        Records asked about, and classes that the endpoint said it has.
-    complete : bool
-        Whether each vector must sum to one.
-    url : str
-
-    Returns
-    -------
-    ndarray of float32, shape (n, n_classes)
-
-    Raises
-    ------
-    ServiceError
-        If there are not as many, or they are no probabilities.
-    """
-    try:
-        vectors = array_of(content["outputs"][0])
-    except (KeyError, TypeError, IndexError, ValueError) as error:
-        raise ServiceError(f"{url} answers what is no prediction ({error})") from error
-    if vectors.shape != (n, n_classes):
-        raise ServiceError(f"{url} answers {vectors.shape} to {n} records; it said that it has {n_classes} classes")
-    vectors = vectors.astype(np.float32)
-    if not np.isfinite(vectors).all():
-        raise ServiceError(f"{url} answers {np.count_nonzero(~np.isfinite(vectors))} values that are no numbers (NaN)")
-    if vectors.min() < 0 or vectors.max() > 1 + SUM_TOLERANCE:
-        raise ServiceError(
-            f"{url} answers values of {vectors.min():.3g} to {vectors.max():.3g}, not probabilities of 0 to 1"
-        )
-    worst = np.abs(vectors.sum(axis=1) - 1).max()
-    if complete and worst > SUM_TOLERANCE:
-        raise ServiceError(
-            f"{url} answers vectors that do not sum to one (off by up to {worst:.3g}); if it leaves classes out "
-            "or rounds, say complete=False"
-        )
-    return vectors
-
-
-def said(text, url):
-    """Return what a reply says, a dict; a `ServiceError` if it is no JSON object."""
-    try:
-        return from_json(text)
-    except ValueError as error:
-        raise ServiceError(f"{url} answers what is no JSON object ({error})") from error
-
-
 class AnswerStore:
-    """Answers on disk, and how many queries they cost; a killed run keeps both.
-
-    Parameters
-    ----------
-    path : path
-        Of a SQLite file.
-    """
+    """A SQLite file of answers, and of how many queries they cost; a killed run keeps both."""
 
     def __init__(self, path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,6 +93,7 @@ class AnswerStore:
         self._base.execute("CREATE TABLE IF NOT EXISTS answers (record BLOB PRIMARY KEY, vector BLOB NOT NULL)")
         self._base.execute("CREATE TABLE IF NOT EXISTS spent (n INTEGER NOT NULL)")
         self._base.execute("INSERT INTO spent SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM spent)")
+        self.close = self._base.close
 
     @property
     def spent(self):
@@ -178,38 +117,13 @@ class AnswerStore:
     def put(self, records, vectors):
         """Keep answers, all of them or none."""
         rows = [(record, vector.tobytes()) for record, vector in zip(records, vectors, strict=True)]
-        with closing(self._base.cursor()) as cursor:
-            cursor.execute("BEGIN IMMEDIATE")
-            cursor.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?)", rows)
-            cursor.execute("COMMIT")
-
-    def close(self):
-        """Close the file."""
-        self._base.close()
+        with self._base:
+            self._base.execute("BEGIN IMMEDIATE")
+            self._base.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?)", rows)
 
 
-NOT_SERVED = (401, 403, 404, 413, 429, 503)
-"""Statuses of requests that the endpoint did not answer, and so cannot have charged for."""
-AGAIN = (429, 500, 502, 503, 504)
-"""Statuses after which asking again may help."""
-LONGEST_WAIT = 60
-LARGEST_ANSWER = 256 * 2**20
-
-
-class BudgetError(ServiceError):
-    """Asking would pass the budget; nothing was sent."""
-
-
-class _TryAgainError(Exception):
-    def __init__(self, reason, wait=0.0):
-        super().__init__(reason)
-        self.wait = wait
-
-
-class Remote:
-    """A model that answers over HTTP.
-
-    It takes the place of a target's models everywhere: `mialib.attack.answers.query`, `mialib.attack.experiment.attack_model`.
+class Remote(AbstractContextManager):
+    """A model that answers over HTTP: a target for `mialib.run` and `mialib.audit`.
 
     Parameters
     ----------
@@ -220,7 +134,7 @@ class Remote:
     key : str, optional
         Sent as ``Authorization: Bearer KEY``; by default what ``MIALIB_API_KEY`` holds.
     budget : int, optional
-        Queries, one a record, that may ever be sent to this model from this machine's `folder`, each
+        Queries, one per record, that may ever be sent to this model from this machine's `folder`, each
         try counted unless the endpoint says that it did not serve it.
     batch : int
         Records in a request.
@@ -240,25 +154,18 @@ class Remote:
         If a setting is out of range, or a key would travel unencrypted to another machine.
     """
 
-    n_models = 1
-
     def __init__(
         self, url, model="target", key=None, budget=None, batch=256, timeout=30.0, tries=5, complete=None, folder=None
     ):
         check_integer("batch", batch, 1)
         check_integer("tries", tries, 1)
-        if budget is not None:
-            check_integer("budget", budget, 0)
+        check_integer("budget", budget or 0, 0)
         key = key or os.environ.get("MIALIB_API_KEY")
         self.url, self.model = _checked_url(url, key), model
         self.budget, self.batch, self.timeout, self.tries = budget, batch, timeout, tries
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._client = httpx.Client(base_url=self.url, headers=headers, timeout=timeout)
-        self._complete, self._folder = complete, folder and Path(folder)
-        self._metadata = self._ledger = None
-
-    def __enter__(self):
-        return self
+        self._complete, self._folder = complete, Path(folder) if folder else cache_dir() / "answers"
 
     def __exit__(self, *_):
         self.close()
@@ -266,44 +173,38 @@ class Remote:
     def close(self):
         """Close the connection and the file of answers."""
         self._client.close()
-        if self._ledger:
-            self._ledger.close()
+        if "store" in vars(self):
+            self.store.close()
 
     def models(self, which):
         """Return this model; there is one."""
         return self
 
-    @property
+    @cached_property
     def metadata(self):
         """What the endpoint says of the model: record shape and type, number of classes, version (`Metadata`)."""
-        if self._metadata is None:
-            content = self._ask("GET", f"/v2/models/{self.model}")
-            self._metadata = Metadata.read(content, self.url)
-        return self._metadata
+        return Metadata.from_reply(self._ask("GET", f"/v2/models/{self.model}"), self.url)
 
-    @property
-    def ledger(self):
-        """Answers that are kept, and queries spent (`Ledger`)."""
-        if self._ledger is None:
-            identity = f"{self.url} {self.model} {self.metadata.version} {self.metadata.n_classes}"
-            name = hashlib.sha256(identity.encode()).hexdigest()[:32]
-            self._ledger = AnswerStore((self._folder or cache_dir() / "answers") / f"{name}.sqlite")
-        return self._ledger
+    @cached_property
+    def store(self):
+        """Answers that are kept, and queries spent (`AnswerStore`)."""
+        identity = f"{self.url} {self.model} {self.metadata.version} {self.metadata.n_classes}"
+        name = hashlib.sha256(identity.encode()).hexdigest()[:32]
+        return AnswerStore(self._folder / f"{name}.sqlite")
 
     @property
     def spent(self):
         """Queries sent so far, in this run and earlier ones (int)."""
-        return self.ledger.spent
+        return self.store.spent
 
     def predict_proba(self, x, index=None):
-        """Return prediction vectors; see `mialib.platforms.closed.Models.predict_proba`.
-
-        A record that was answered before, also in an earlier run, is not asked about again.
+        """Return prediction vectors; a record that was answered before, also in an earlier run, is not asked again.
 
         Parameters
         ----------
         x : array_like, shape (n, ...)
         index : ndarray of int, shape (1, k), optional
+            Rows of `x` to ask about; by default all.
 
         Returns
         -------
@@ -322,41 +223,56 @@ class Remote:
             raise ValueError(f"{len(index)} models are asked for; behind {self.url} there is one")
         x = self.metadata.records(x if index is None else x[index[0]])
         keys = [hashlib.sha256(record.tobytes()).digest() for record in x]
-        found = {key: self.ledger.get(key) for key in dict.fromkeys(keys)}
+        rows = {key: row for row, key in enumerate(keys)}
+        found = {key: self.store.get(key) for key in rows}
         missing = [key for key, vector in found.items() if vector is None]
         if self.budget is not None and self.spent + len(missing) > self.budget:
             raise BudgetError(
                 f"{len(missing)} records are not answered yet, and of a budget of {self.budget} queries "
                 f"{self.spent} are spent; ask about fewer records, or raise the budget"
             )
-        first = {key: i for i, key in reversed(list(enumerate(keys)))}
         for start in range(0, len(missing), self.batch):
             batch = missing[start : start + self.batch]
-            vectors = self._answers(x[[first[key] for key in batch]])
-            self.ledger.put(batch, vectors)
+            vectors = self._answers(x[[rows[key] for key in batch]])
+            self.store.put(batch, vectors)
             found.update(zip(batch, vectors, strict=True))
         return np.stack([found[key] for key in keys])[None]
 
     def _answers(self, x):
+        """Return the prediction vectors for records, once they can be believed."""
         content = self._ask("POST", f"/v2/models/{self.model}/infer", {"inputs": [tensor("records", x)]}, len(x))
+        n_classes = self.metadata.n_classes
         complete = self.metadata.complete if self._complete is None else self._complete
-        return read_answers(content, len(x), self.metadata.n_classes, complete, self.url)
+        try:
+            vectors = array_of(content["outputs"][0])
+        except (KeyError, TypeError, IndexError, ValueError) as error:
+            raise ServiceError(f"{self.url} answers what is no prediction ({error})") from error
+        if vectors.shape != (len(x), n_classes):
+            raise ServiceError(
+                f"{self.url} answers {vectors.shape} to {len(x)} records; it said that it has {n_classes} classes"
+            )
+        try:
+            return check_vectors(vectors, complete, "; if it leaves classes out or rounds, say complete=False")
+        except ValueError as error:
+            raise ServiceError(f"{self.url} answers what cannot be: {error}") from error
 
     def _ask(self, method, path, content=None, n=0):
         """Return what the endpoint replies, a dict; `n` queries are counted for each try."""
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_TryAgainError),
-            stop=tenacity.stop_after_attempt(self.tries),
-            wait=_wait,
-            reraise=True,
-        )
+        again, stop = tenacity.retry_if_exception_type(_TryAgainError), tenacity.stop_after_attempt(self.tries)
+        retrying = tenacity.Retrying(retry=again, stop=stop, wait=_wait, reraise=True)
         try:
-            return retrying(self._try, method, path, None if content is None else to_json(content), n)
+            text = retrying(self._try, method, path, None if content is None else to_json(content), n)
         except _TryAgainError as failure:
-            raise ServiceError(f"{self.url} gave no answer in {self.tries} tries; the last: {failure}") from failure
+            raise ServiceError(
+                f"{self.url} gave no answer in {self.tries} tries; the last: {failure.args[0]}"
+            ) from failure
+        try:
+            return from_json(text)
+        except ValueError as error:
+            raise ServiceError(f"{self.url} answers what is no JSON object ({error})") from error
 
     def _try(self, method, path, body, n):
-        if n and not self.ledger.spend(n, self.budget):
+        if n and not self.store.spend(n, self.budget):
             raise BudgetError(
                 f"asking again about {n} records would pass the budget of {self.budget} queries, of which "
                 f"{self.spent} are spent"
@@ -365,26 +281,27 @@ class Remote:
             status, headers, text = self._exchange(method, path, body)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             self._refund(n)
-            raise _TryAgainError(f"no connection ({error})") from error
+            raise _TryAgainError(f"no connection ({error})", 0) from error
         except httpx.TimeoutException as error:
-            raise _TryAgainError(f"nothing within {self.timeout:g} seconds") from error
+            raise _TryAgainError(f"nothing within {self.timeout:g} seconds", 0) from error
         except httpx.TransportError as error:
-            raise _TryAgainError(f"the connection broke ({type(error).__name__}: {error})") from error
+            raise _TryAgainError(f"the connection broke ({type(error).__name__}: {error})", 0) from error
         if status == 200:
-            return said(text, self.url)
+            return text
         if status in NOT_SERVED:
             self._refund(n)
         reason = f"status {status}, {text[:200].decode(errors='replace')}"
         if status in AGAIN:
-            raise _TryAgainError(reason, _seconds(headers.get("retry-after")))
+            asked = headers.get("retry-after", "")
+            raise _TryAgainError(reason, float(asked) if asked.replace(".", "", 1).isdigit() else 0)
         raise ServiceError(f"{self.url} refuses {method} {path}: {reason}")
 
     def _refund(self, n):
-        if n:
-            self.ledger.refund(n)
+        if n:  # a request for metadata costs nothing, and comes before there is a store
+            self.store.refund(n)
 
     def _exchange(self, method, path, body):
-        """Return status, headers and content; no longer than `timeout`, even if bytes keep dripping in."""
+        # httpx's own timeout is one of each read: bytes that keep dripping in would hold it off for ever.
         deadline, content = time.monotonic() + self.timeout, bytearray()
         with self._client.stream(method, path, content=body, headers={"Content-Type": "application/json"}) as reply:
             for part in reply.iter_bytes():
@@ -396,15 +313,11 @@ class Remote:
         return reply.status_code, reply.headers, bytes(content)
 
 
-def _seconds(header):
-    return min(LONGEST_WAIT, float(header)) if header and header.replace(".", "", 1).isdigit() else 0.0
-
-
 _back_off = tenacity.wait_exponential(multiplier=0.1, max=LONGEST_WAIT)
 
 
 def _wait(state):
-    return max(_back_off(state), state.outcome.exception().wait)
+    return max(_back_off(state), min(LONGEST_WAIT, state.outcome.exception().args[1]))
 
 
 def _checked_url(url, key):

@@ -34,12 +34,11 @@ def serving(*words):
     ServiceError
         If the service ends, or is not ready in time.
     """
-    command = [sys.executable, "-c", "import sys; from mialib.cli.main import main; sys.exit(main())", "serve"]
+    code = "import sys; from mialib.cli.main import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "serve", *map(str, words), "--port", "0"]
     with (
         TemporaryFile("w+") as errors,
-        subprocess.Popen(
-            [*command, *map(str, words), "--port", "0"], stdout=subprocess.PIPE, stderr=errors, text=True
-        ) as process,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
     ):
         too_late = threading.Timer(LONGEST_START, process.kill)
         try:

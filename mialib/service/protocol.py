@@ -26,13 +26,7 @@ def to_json(content):
 
 
 def from_json(text):
-    """Return what JSON says.
-
-    Raises
-    ------
-    ValueError
-        If it is none, or says no object.
-    """
+    """Return the object that JSON holds, a dict; a ValueError if it is no JSON, or no object."""
     try:
         content = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -43,14 +37,7 @@ def from_json(text):
 
 
 def tensor(name, array):
-    """Return an array as a tensor of the protocol, a dict.
-
-    Parameters
-    ----------
-    name : str
-    array : ndarray
-        Of a type in `DATATYPES`.
-    """
+    """Return an array of a type in `DATATYPES` as a tensor of the protocol, a dict; a ValueError for other types."""
     array = np.ascontiguousarray(array)
     if array.dtype not in NAMES:
         raise ValueError(f"{name} is of type {array.dtype}; the protocol carries {', '.join(map(str, NAMES))}")
@@ -58,22 +45,9 @@ def tensor(name, array):
 
 
 def array_of(content):
-    """Return the array that a tensor of the protocol holds.
+    """Return the array that a tensor of the protocol holds, in the shape and type that it states.
 
-    Parameters
-    ----------
-    content : dict
-        Its ``data`` may be flat or nested.
-
-    Returns
-    -------
-    ndarray
-        Of the shape and type that the tensor states.
-
-    Raises
-    ------
-    ValueError
-        If something is missing, or shape, type and data do not agree.
+    Its ``data`` may be flat or nested. A ValueError says what is missing, or that shape, type and data do not agree.
     """
     if not isinstance(content, dict) or not {"shape", "datatype", "data"} <= set(content):
         raise ValueError("a tensor must have name, shape, datatype and data")

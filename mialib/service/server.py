@@ -24,32 +24,8 @@ from mialib.service.protocol import NAMES, array_of, from_json, tensor, to_json
 
 LARGEST = 32 * 2**20
 """Bytes that a request may have."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a client must bring, and how much it may ask.
-
-    Parameters
-    ----------
-    key : str, optional
-        Asked for as ``Authorization: Bearer KEY``.
-    largest : int
-        Bytes of a request.
-    rate : int, optional
-        Records a minute for each client.
-    """
-
-    key: str | None = field(default=None, repr=False)
-    largest: int = LARGEST
-    rate: int | None = None
-
-    def __post_init__(self):
-        check_integer("largest", self.largest, 1)
-        if self.rate is not None:
-            check_integer("rate", self.rate, 1)
-        if self.key is not None and not self.key.strip():
-            raise ValueError("the API key is empty; give one, or none at all")
+QUERIES = logging.getLogger("mialib.queries")
+"""One line per request, in JSON: time, client, model, records, status, milliseconds."""
 
 
 class RefusedError(Exception):
@@ -65,112 +41,92 @@ class Gate:
 
     Parameters
     ----------
-    limits : Limits
+    key : str, optional
+        Asked for as ``Authorization: Bearer KEY``.
+    largest : int
+        Bytes of a request.
+    rate : int, optional
+        Records per minute for each client.
     """
 
-    def __init__(self, limits):
-        self.limits = limits
+    def __init__(self, key=None, largest=LARGEST, rate=None):
+        check_integer("largest", largest, 1)
+        if rate is not None:
+            check_integer("rate", rate, 1)
+        if key is not None and not key.strip():
+            raise ValueError("the API key is empty; give one, or none at all")
+        self.key, self.largest, self.rate = key, largest, rate
         self._window = MovingWindowRateLimiter(MemoryStorage())
-        self._rate = RateLimitItemPerMinute(limits.rate) if limits.rate else None
 
     def check_key(self, request):
         """Refuse a request without the key; equal time for each wrong one."""
-        if self.limits.key is None:
+        if self.key is None:
             return
         given = request.headers.get("authorization", "").encode()
-        if not hmac.compare_digest(given, f"Bearer {self.limits.key}".encode()):
+        if not hmac.compare_digest(given, f"Bearer {self.key}".encode()):
             raise RefusedError(401, "the API key is missing or wrong; send it as Authorization: Bearer KEY")
 
     async def body(self, request):
         """Return a request's body; one that is too large is not read to its end."""
-        sentence = f"the request has more than {self.limits.largest} bytes; ask about fewer records at once"
+        refusal = RefusedError(413, f"the request has more than {self.largest} bytes; ask about fewer records at once")
         stated = request.headers.get("content-length", "0")
-        if stated.isdigit() and int(stated) > self.limits.largest:
-            raise RefusedError(413, sentence)
+        if stated.isdigit() and int(stated) > self.largest:
+            raise refusal
         body = bytearray()
         async for part in request.stream():
             body += part
-            if len(body) > self.limits.largest:
-                raise RefusedError(413, sentence)
+            if len(body) > self.largest:
+                raise refusal
         return bytes(body)
 
     def count(self, client, n):
         """Count records against a client's rate."""
-        if self._rate is None:
+        if self.rate is None:
             return
-        if n > self.limits.rate:
-            raise RefusedError(413, f"{n} records in a request; the service answers {self.limits.rate} a minute")
-        if not self._window.hit(self._rate, client, cost=n):
-            wait = max(1, math.ceil(self._window.get_window_stats(self._rate, client).reset_time - time.time()))
+        per_minute = RateLimitItemPerMinute(self.rate)
+        if n > self.rate:
+            raise RefusedError(413, f"{n} records in a request; the service answers {self.rate} a minute")
+        if not self._window.hit(per_minute, client, cost=n):
+            wait = max(1, math.ceil(self._window.get_window_stats(per_minute, client).reset_time - time.time()))
             raise RefusedError(
-                429, f"more than {self.limits.rate} records a minute; try again later", **{"Retry-After": str(wait)}
+                429, f"more than {self.rate} records a minute; try again later", **{"Retry-After": str(wait)}
             )
-
-
-QUERIES = logging.getLogger("mialib.queries")
-"""One line a request, in JSON: time, client, model, records, status, milliseconds."""
-
-
-@dataclass(frozen=True)
-class Full:
-    """Answer with the whole prediction vector."""
-
-    def answers(self, models, x, index=None):
-        """Return prediction vectors as the models give them."""
-        return models.predict_proba(x, index)
-
-    def __str__(self):
-        return "full"
 
 
 @dataclass(frozen=True, eq=False)
 class Served:
-    """One model that answers queries.
-
-    Parameters
-    ----------
-    models : Models
-        Of one model, from a platform.
-    shape : tuple of int
-        Of a record.
-    dtype : dtype
-        In which records are asked about.
-    n_classes : int
-    answers : Full or mialib.platforms.mitigations.Filter
-        What the client gets to see.
-    """
+    """One model, from a platform, that is asked about records of a shape and type, and answers in full or filtered."""
 
     models: object
     shape: tuple[int, ...]
     dtype: np.dtype
     n_classes: int
-    answers: object = Full()
+    answers: object = None
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
-    def of(cls, models, data, answers=Full()):
+    def from_data(cls, models, data, answers=None):
         """Return a model that is asked about records like those of a data set."""
         return cls(models, tuple(data.x.shape[1:]), np.dtype(data.x.dtype), data.n_classes, answers)
+
+    @property
+    def _kind(self):
+        return str(self.answers or "full")
 
     @property
     def version(self):
         """What tells answers of this service from those of another under the same name (str)."""
         probe = np.random.default_rng(0).integers(0, 2, (4, *self.shape)).astype(self.dtype)
-        return hashlib.sha256(self(probe).tobytes() + str(self.answers).encode()).hexdigest()[:12]
+        return hashlib.sha256(self(probe).tobytes() + self._kind.encode()).hexdigest()[:12]
 
     def __call__(self, x):
         """Return what is answered about records, ndarray of float32, shape (n, classes)."""
         with self._one_at_a_time:
-            return np.asarray(self.answers.answers(self.models, x)[0], np.float32)
+            vectors = self.answers.answers(self.models, x) if self.answers else self.models.predict_proba(x)
+            return np.asarray(vectors[0], np.float32)
 
     def records(self, content):
-        """Return the records of a request.
-
-        Raises
-        ------
-        ValueError
-            If they are not what this model can be asked about.
-        """
+        """Return the records of a request; a ValueError if this model cannot be asked about them."""
         inputs = content.get("inputs")
         if not isinstance(inputs, list) or len(inputs) != 1:
             raise ValueError("a request must have one input, the records")
@@ -183,22 +139,28 @@ class Served:
             raise ValueError("records hold values that are not finite; every feature must be a number")
         return x
 
+    def metadata(self, name, version):
+        """Return what the protocol says of a model, a dict."""
+        return {
+            "name": name,
+            "versions": [version],
+            "platform": "mialib",
+            "inputs": [{"name": "records", "datatype": NAMES[self.dtype], "shape": [-1, *self.shape]}],
+            "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [-1, self.n_classes]}],
+            "parameters": {"answers": self._kind},
+        }
 
-def app(served, limits=None):
-    """Return a service.
 
-    Parameters
-    ----------
-    served : dict of str to Served
-        By name.
-    limits : Limits, optional
+FIXED = {
+    "/v2": {"name": "mia serve", "version": "2", "extensions": []},
+    "/v2/health/live": {"live": True},
+    "/v2/health/ready": {"ready": True},
+}
 
-    Returns
-    -------
-    FastAPI
-        Without pages of documentation.
-    """
-    gate = Gate(limits or Limits())
+
+def app(served, gate=None):
+    """Return a service of models, a dict of str to `Served`, behind a `Gate`: a FastAPI without documentation pages."""
+    gate = gate or Gate()
     service = FastAPI(title="mia serve", docs_url=None, redoc_url=None, openapi_url=None)
     versions = {name: model.version for name, model in served.items()}
 
@@ -211,22 +173,16 @@ def app(served, limits=None):
     async def refuse(request, refused):
         return _reply({"error": str(refused)}, refused.status, refused.headers)
 
-    @service.get("/v2/health/live")
-    async def live():
-        return _reply({"live": True})
-
-    @service.get("/v2/health/ready")
-    async def ready():
-        return _reply({"ready": True})
-
     @service.get("/v2")
-    async def server():
-        return _reply({"name": "mia serve", "version": "2", "extensions": []})
+    @service.get("/v2/health/live")
+    @service.get("/v2/health/ready")
+    async def fixed(request: Request):
+        return _reply(FIXED[request.url.path])
 
     @service.get("/v2/models/{name}")
     async def metadata(name: str, request: Request):
         gate.check_key(request)
-        return _reply(_metadata(name, found(name), versions[name]))
+        return _reply(found(name).metadata(name, versions[name]))
 
     @service.get("/v2/models/{name}/ready")
     async def model_ready(name: str, request: Request):
@@ -245,14 +201,9 @@ def app(served, limits=None):
             gate.count(entry["client"], len(x))
             vectors = await run_in_threadpool(model, x)
             reply = {"model_name": name, "model_version": versions[name], "outputs": [tensor("probabilities", vectors)]}
-            if "id" in content:
-                reply["id"] = content["id"]
-            return _reply(reply)
-        except RefusedError as refused:
-            entry["status"] = refused.status
-            raise
-        except Exception:
-            entry["status"] = 500
+            return _reply(reply | ({"id": content["id"]} if "id" in content else {}))
+        except Exception as error:
+            entry["status"] = error.status if isinstance(error, RefusedError) else 500
             raise
         finally:
             entry["milliseconds"] = round(1000 * (time.time() - entry["time"]), 1)
@@ -273,36 +224,9 @@ def _reply(content, status=200, headers=None):
     return Response(to_json(content), status, headers, "application/json")
 
 
-def _metadata(name, model, version):
-    records = {"name": "records", "datatype": NAMES[model.dtype], "shape": [-1, *model.shape]}
-    vectors = {"name": "probabilities", "datatype": "FP32", "shape": [-1, model.n_classes]}
-    parameters = {"answers": str(model.answers)}
-    return {
-        "name": name,
-        "versions": [version],
-        "platform": "mialib",
-        "inputs": [records],
-        "outputs": [vectors],
-        "parameters": parameters,
-    }
-
-
-def listen(host, port, limits):
-    """Return a socket for a service; other machines reach it only with a key.
-
-    Parameters
-    ----------
-    host : str
-    port : int
-        0 for any that is free.
-    limits : Limits
-
-    Raises
-    ------
-    ValueError
-        If the host is not this machine's loopback, and there is no key.
-    """
-    if limits.key is None and not _is_loopback(host):
+def listen(host, port, gate):
+    """Return a socket for a service, on any free port for 0; a ValueError if others could reach it without a key."""
+    if gate.key is None and not _is_loopback(host):
         raise ValueError(f"{host} can be reached from other machines; set an API key, or serve on 127.0.0.1")
     return socket.create_server((host, port))
 
@@ -315,13 +239,6 @@ def _is_loopback(host):
 
 
 def listen_until_stopped(service, bound):
-    """Answer queries until interrupted.
-
-    Parameters
-    ----------
-    service : FastAPI
-    bound : socket
-        From `listen`.
-    """
+    """Answer queries at a socket until interrupted."""
     settings = uvicorn.Config(service, log_level="warning", access_log=False, limit_concurrency=64)
     uvicorn.Server(settings).run(sockets=[bound])

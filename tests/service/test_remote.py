@@ -4,9 +4,9 @@ import httpx
 import numpy as np
 import pytest
 
-from mialib.attack.experiment import Experiment, attack_model, run
+from mialib.attack.experiment import Experiment, run
 from mialib.datasets.catalog import load
-from mialib.models.training import Epochs, Recipe
+from mialib.models.training import Recipe
 from mialib.service.client import BudgetError, Remote, ServiceError
 from mialib.service.process import serving
 
@@ -27,20 +27,23 @@ def no_naps(monkeypatch):
 def test_the_whole_attack_over_http_gives_the_same_numbers():
     """A service in another process, which trains the target itself: the same to the last bit, within its budget."""
     data = load("purchase", "sample", n_classes=10)
-    experiment = Experiment(300, 3, Recipe(length=Epochs(40)), seed=5)
+    experiment = Experiment(300, 3, Recipe(epochs=40), seed=5)
     words = ["purchase", "--source", "sample", "-d", "n_classes=10", "--size", 300, "--epochs", 40, "--seed", 5]
     with serving(*words) as url, Remote(url, budget=600) as target:
-        over_http = attack_model(experiment, data, target)
+        over_http = run(experiment, data, target=target)
         assert target.spent == 600
-        again = attack_model(experiment, data, target)
+        again = run(experiment, data, target=target)
         assert target.spent == 600
         with pytest.raises(BudgetError, match="1 records are not answered yet, and of a budget of 600 queries 600"):
             target.predict_proba(data.x, over_http.split.pool[None, :1])
     here = run(experiment, data)
     np.testing.assert_array_equal(over_http.target.vectors, here.target.vectors)
-    np.testing.assert_array_equal(again.probability, over_http.probability)
-    assert (over_http.precision, over_http.recall) == (here.precision, here.recall)
-    assert over_http.precision > 0.6
+    np.testing.assert_array_equal(again.inference.score, over_http.inference.score)
+    assert (over_http.inference.precision, over_http.inference.recall) == (
+        here.inference.precision,
+        here.inference.recall,
+    )
+    assert over_http.inference.precision > 0.6
     with pytest.raises(httpx.ConnectError):
         httpx.get(url)
 
@@ -129,9 +132,9 @@ def output(shape, data, datatype="FP32"):
         (output([2, 2], [1, 0]), r"shape \[2, 2\] wants 4 numbers; data hold 2"),
         (output([2, 2], [1, None, 0, 1]), "some are missing, or text"),
         (output([2, 2], ["1", "0", "0", "1"]), "some are missing, or text"),
-        (output([2, 2], [1, 0, 1e300, 0]), "values that are no numbers"),
-        (output([2, 2], [1.5, -0.5, 1, 0]), "values of -0.5 to 1.5, not probabilities of 0 to 1"),
-        (output([2, 2], [0.3, 0.3, 1, 0]), "do not sum to one .off by up to 0.4.*say complete=False"),
+        (output([2, 2], [1, 0, 1e300, 0]), "1 prediction vectors hold NaN or infinity .the first is that of record 2"),
+        (output([2, 2], [1.5, -0.5, 1, 0]), "no probabilities .*values go from -0.5 to 1.5"),
+        (output([2, 2], [1, 0, 0.3, 0.3]), "that sum to one .that of record 2 sums to 0.6,.*say complete=False"),
         (output([2, 2], [1, 0, 0, 1], "COMPLEX"), "datatype is 'COMPLEX'"),
         ({"outputs": []}, "answers what is no prediction"),
         ({}, "answers what is no prediction"),

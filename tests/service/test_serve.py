@@ -13,7 +13,7 @@ from mialib.attack.experiment import Experiment, train_target
 from mialib.cli import main, serve
 from mialib.models.cache import ModelCache
 from mialib.models.stack import NN
-from mialib.models.training import Epochs, Recipe
+from mialib.models.training import Recipe
 from mialib.platforms.estimators import Classifier
 from mialib.platforms.mitigations import LabelOnly, TopK
 from mialib.service import server
@@ -22,7 +22,7 @@ from mialib.service.protocol import array_of, from_json, tensor, to_json
 
 @pytest.fixture(scope="module")
 def target(data, tmp_path_factory):
-    experiment = Experiment(100, recipe=Recipe(NN((32,)), Epochs(20), batch_size=20))
+    experiment = Experiment(100, recipe=Recipe(NN((32,)), epochs=20, batch_size=20))
     return train_target(experiment, data, ModelCache(tmp_path_factory.mktemp("models")))[1]
 
 
@@ -32,7 +32,7 @@ def start():
     with ExitStack() as stack:
 
         def started(service):
-            bound = server.listen("127.0.0.1", 0, server.Limits())
+            bound = server.listen("127.0.0.1", 0, server.Gate())
             running = uvicorn.Server(uvicorn.Config(service, log_level="critical"))
             thread = threading.Thread(target=running.run, kwargs={"sockets": [bound]})
             thread.start()
@@ -48,8 +48,8 @@ def client(target, data, start):
     """Return a function that starts a service of the target."""
 
     def started(answers=None, **limits):
-        model = server.Served.of(target, data, answers or server.Full())
-        return start(server.app({"target": model}, server.Limits(**limits)))
+        model = server.Served.from_data(target, data, answers)
+        return start(server.app({"target": model}, server.Gate(**limits)))
 
     return started
 
@@ -82,7 +82,7 @@ def test_a_forest_is_served_as_well_and_fills_no_disk(data, start):
     kept = serve.NullCache()
     experiment = Experiment(100, recipe=Classifier(RandomForestClassifier(10)), seed=2)
     _, forest = train_target(experiment, data, kept)
-    found = infer(start(server.app({"target": server.Served.of(forest, data)})), asking(data.x[:50]))
+    found = infer(start(server.app({"target": server.Served.from_data(forest, data)})), asking(data.x[:50]))
     _, same = train_target(experiment, data)
     assert ModelCache().size() == (0, 0)
     np.testing.assert_array_equal(array_of(found.json()["outputs"][0]), same.predict_proba(data.x[:50])[0])
@@ -118,7 +118,7 @@ def test_a_key_is_asked_for(client, data):
             assert "sesame" not in reply.text
     assert infer(started, body, headers={"Authorization": "Bearer open sesame"}).status_code == 200
     assert started.get("/v2/health/ready").status_code == 200
-    assert "sesame" not in repr(server.Limits(key="open sesame"))
+    assert "sesame" not in repr(server.Gate(key="open sesame"))
 
 
 def test_a_large_request_is_not_read(client, data):
@@ -160,7 +160,7 @@ def test_a_model_that_fails_is_logged_as_such(target, data, start, caplog):
                 raise RuntimeError("out of order")
             return models.predict_proba(x)
 
-    started = start(server.app({"target": server.Served.of(target, data, Broken())}))
+    started = start(server.app({"target": server.Served.from_data(target, data, Broken())}))
     with caplog.at_level(logging.INFO, "mialib.queries"):
         assert infer(started, asking(data.x[:7])).status_code == 500
     assert json.loads(caplog.records[-1].message)["status"] == 500
@@ -197,9 +197,9 @@ def test_values_that_are_not_finite_are_refused(target):
 
 def test_other_machines_need_a_key():
     with pytest.raises(ValueError, match=r"0.0.0.0 can be reached from other machines; set an API key"):
-        server.listen("0.0.0.0", 0, server.Limits())
+        server.listen("0.0.0.0", 0, server.Gate())
     for host in ("127.0.0.1", "localhost"):
-        server.listen(host, 0, server.Limits()).close()
+        server.listen(host, 0, server.Gate()).close()
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_other_machines_need_a_key():
 )
 def test_limits_out_of_range(limits, message):
     with pytest.raises(ValueError, match=message):
-        server.Limits(**limits)
+        server.Gate(**limits)
 
 
 @pytest.mark.parametrize("answer", ["most", "top", "label:2", "full:1", "top:x", "top:0"])
