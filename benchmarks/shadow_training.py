@@ -33,7 +33,7 @@ from mialib.models import batches, kernels, training
 from mialib.models.cnn import CNN
 from mialib.models.kernels import BFloat16
 from mialib.models.stack import NN
-from mialib.models.training import Epochs, Recipe, Steps, fit_blocks, train_models
+from mialib.models.training import Recipe, fit_blocks
 
 CORES = os.cpu_count()
 
@@ -83,7 +83,7 @@ def art(x, y, n_models, n_epochs):
     torch.set_num_threads(CORES)
     model = purchase_network()
     template = Classifier(
-        model, torch.nn.CrossEntropyLoss(), (x.shape[1],), 100, optimizer=torch.optim.Adam(model.parameters())
+        model, torch.nn.CrossEntropynegative_loss, (x.shape[1],), 100, optimizer=torch.optim.Adam(model.parameters())
     )
     ShadowModels(template, n_models, random_state=0).generate_shadow_dataset(x, np.eye(100, dtype=np.float32)[y])
 
@@ -122,10 +122,10 @@ class Patched:
 
 def dense():
     """Purchase NN, 600-128-100, batch 100, 10,000 records a model: milliseconds a model-epoch."""
-    data, recipe, size = load("purchase", "sample"), Recipe(length=Epochs(10)), 10_000
+    data, recipe, size = load("purchase", "sample"), Recipe(epochs=10), 10_000
     index = subsets(data, 20, size)
     x, y = torch.from_numpy(data.x[index[0]]).float(), torch.from_numpy(data.y[index[0]])
-    per = 1000 / len(index) / recipe.length.n
+    per = 1000 / len(index) / recipe.epochs
     found = {
         "DataLoader loop": 1000 * seconds(lambda: usual_loop(purchase_network(), x, y, 1)),
         "stacks, one worker": per * seconds(lambda: ours(recipe, data, index, 1)),
@@ -133,7 +133,7 @@ def dense():
     with Patched(training, "MUCH", float("inf")):
         found["stacks, workers as threads"] = per * seconds(lambda: ours(recipe, data, index))
     with Patched(training, "MUCH", 0):  # as in a run of the paper's length, whose processes have started
-        ours(replace(recipe, length=Epochs(0)), data, index)
+        ours(replace(recipe, epochs=0), data, index)
         found["stacks"] = per * seconds(lambda: ours(recipe, data, index))
     with Patched(batches, "SPARSE", -1), Patched(training, "MUCH", float("inf")):
         found["stacks, dense products"] = per * seconds(lambda: ours(recipe, data, index))
@@ -163,11 +163,11 @@ def dense():
 
 def images():
     """CIFAR CNN, batch 100, 2,500 images a model: milliseconds a model-epoch."""
-    data, recipe = load("cifar10", "stand-in", n_records=10_000), Recipe(CNN(), Epochs(4))
+    data, recipe = load("cifar10", "stand-in", n_records=10_000), Recipe(CNN(), epochs=4)
     index = subsets(data, 4, 2500)
     x = torch.from_numpy(data.x[index[0]]).permute(0, 3, 1, 2).float().div(255).contiguous()
     y = torch.from_numpy(data.y[index[0]])
-    per = 1000 / len(index) / recipe.length.n
+    per = 1000 / len(index) / recipe.epochs
     found = {
         "DataLoader loop": 500 * seconds(lambda: usual_loop(cifar_network(), x, y, 2)),
         "stacks": per * seconds(lambda: ours(recipe, data, index)),
@@ -183,10 +183,10 @@ def images():
 
 def attack():
     """Attack models of 100 classes with ragged sizes, learned from 10 shadows of 2,500: seconds, AUC on a target."""
-    data, recipe, size = load("purchase", "sample"), Recipe(length=Epochs(60)), 2500
+    data, recipe, size = load("purchase", "sample"), Recipe(epochs=60), 2500
     parts = split(len(data), size, 0)
     sets = shadow_sets(parts.pool, 10, size, 1)
-    stack = train_models(recipe, data, np.concatenate([parts.target_in[None], sets.in_]), children(2, 11))
+    stack = recipe.train(data, np.concatenate([parts.target_in[None], sets.in_]), children(2, 11))
     target = query(stack.models(slice(0, 1)), data, parts.target_in[None], parts.target_out[None])
     shadows = query(stack.models(slice(1, None)), data, sets.in_, sets.out)
     probability = {}
@@ -203,7 +203,7 @@ def attack():
             if asked.any():
                 probability["MLPClassifier loop"][asked] = model.predict_proba(target.vectors[asked])[:, 1]
 
-    shorter = replace(ATTACK_RECIPE, length=Steps(300))
+    shorter = replace(ATTACK_RECIPE, steps=300)
     found = {
         "stacks, 600 steps (default)": seconds(lambda: together("stacks, 600 steps (default)", ATTACK_RECIPE)),
         "stacks, 300 steps": seconds(lambda: together("stacks, 300 steps", shorter)),
@@ -223,7 +223,7 @@ def rounding():
     data, found = load("purchase", "sample"), {}
     for name, architecture in (("float32", NN()), ("bfloat16", NN(products=BFloat16()))):
         with Patched(batches, "SPARSE", -1):
-            numbers = run(Experiment(10_000, 10, Recipe(architecture, Epochs(60))), data).numbers()
+            numbers = run(Experiment(10_000, 10, Recipe(architecture, epochs=60)), data).numbers()
         for quantity in ("target test accuracy", "precision", "recall", "AUC"):
             found[f"{quantity}, {name}"] = str(numbers[quantity])
     return found
@@ -234,7 +234,7 @@ def paper_run():
     runs = {
         "Purchase, 20 shadows of 10,000, 200 epochs": "load('purchase', 'sample'), Experiment(10_000, 20)",
         "CIFAR-10 stand-in, target of 15,000 and a shadow, one epoch": (
-            "load('cifar10', 'stand-in', n_records=60_000), Experiment(15_000, 1, Recipe(CNN(), Epochs(1)))"
+            "load('cifar10', 'stand-in', n_records=60_000), Experiment(15_000, 1, Recipe(CNN(), epochs=1))"
         ),
     }
     found = {}
@@ -245,7 +245,7 @@ def paper_run():
             from mialib.models.cnn import CNN
             from mialib.datasets.catalog import load
             from mialib.attack.experiment import Experiment, run
-            from mialib.models.training import Epochs, Recipe
+            from mialib.models.training import Recipe
             data, experiment = {arguments}
             with tempfile.TemporaryDirectory() as folder:
                 run(experiment, data, ModelCache(folder))

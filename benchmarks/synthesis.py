@@ -19,7 +19,7 @@ from art.estimators.classification import PyTorchClassifier
 
 from mialib.attack.experiment import Experiment, train_target
 from mialib.datasets.catalog import load
-from mialib.models.training import Epochs, Recipe
+from mialib.models.training import Recipe
 from mialib.synthesis.formats import Format
 from mialib.synthesis.model_based import synthesize
 from mialib.synthesis.search import Queries, Search
@@ -116,10 +116,10 @@ def main():
     options = options.parse_args()
 
     data = load("purchase", "sample", n_classes=100)
-    _, stack = train_target(Experiment(options.size, recipe=Recipe(length=Epochs(60))), data)
+    _, stack = train_target(Experiment(options.size, recipe=Recipe(epochs=60)), data)
     model = torch_model(stack)
     optimizer = torch.optim.Adam(model.parameters())
-    classifier = PyTorchClassifier(model, torch.nn.NLLLoss(), (600,), 100, optimizer, clip_values=(0, 1))
+    classifier = PyTorchClassifier(model, torch.nn.NLLnegative_loss, (600,), 100, optimizer, clip_values=(0, 1))
     x = data.x[:500].astype(np.float32)
 
     def ask(x):

@@ -1,16 +1,13 @@
 """Results and attacks beside each other: what the chapters on data sets, platforms and mitigations show."""
 
 import time
-from dataclasses import replace
 
 import numpy as np
+from scipy.stats import rankdata
 
 from mialib import metrics
 from mialib.attack import lira
-from mialib.attack.answers import Inference
-from mialib.attack.experiment import run
-from mialib.attack.thresholds import Confidence, GapAttack, Loss, ThresholdAttack
-from mialib.base.seeding import children
+from mialib.attack.thresholds import GapAttack, ThresholdAttack, confidence, negative_loss
 from mialib.platforms.private import ACCOUNTANTS, accuracy_bound, exchanged
 
 
@@ -31,21 +28,24 @@ def summary(results):
 
 
 def _summary(result):
-    target, member, judged = result.target, result.target.member, result.judged
     return {
-        "train accuracy": metrics.share_of(target.right[member]),
-        "test accuracy": metrics.share_of(target.right[~member]),
-        "precision": metrics.precision_estimate(member, result.inferred),
-        "recall": metrics.recall_estimate(member, result.inferred),
+        "train accuracy": result.target.train_accuracy,
+        "test accuracy": result.target.test_accuracy,
+        "precision": result.inference.precision,
+        "recall": result.inference.recall,
         "median precision": metrics.median(result.per_class(metrics.precision)),
-        "AUC": metrics.auc_estimate(member[judged], result.probability[judged]),
-        "gap attack precision": metrics.precision_estimate(member, target.right),
+        "AUC": result.inference.auc,
+        "gap attack precision": metrics.precision(result.target.member, result.target.right),
     }
 
 
-def named(numbers):
-    """Return ``{"precision, name": value}`` for a summary, as claims and prose take numbers."""
-    return {f"{quantity}, {name}": value for name, row in numbers.items() for quantity, value in row.items()}
+def named(rows, suffix=None):
+    """Return ``{"precision, row": value}`` for a dict of rows, as claims and prose take numbers.
+
+    With a suffix the names are ``"precision, row, suffix"``.
+    """
+    end = f", {suffix}" if suffix else ""
+    return {f"{quantity}, {row}{end}": value for row, of_row in rows.items() for quantity, value in of_row.items()}
 
 
 def compare_attacks(result, attacks):
@@ -55,7 +55,7 @@ def compare_attacks(result, attacks):
     ----------
     result : Result
     attacks : dict of str to attack
-        Such as `mialib.attack.shadow.ClassAttack` and `mialib.attack.shadow.PooledAttack`.
+        Such as `ClassAttack` and `PooledAttack`.
 
     Returns
     -------
@@ -67,12 +67,10 @@ def compare_attacks(result, attacks):
     for name, attack in attacks.items():
         started = time.perf_counter()
         attack.fit(result.shadows)
-        seconds = time.perf_counter() - started
-        probability = attack.predict_proba(result.target.labels, result.target.vectors)
-        judged = ~np.isnan(probability)
+        seconds, found = time.perf_counter() - started, attack.infer(result.target)
         rows[name] = {
-            "accuracy": metrics.share_of(result.target.member == (probability > 0.5)),
-            "AUC": metrics.auc_estimate(result.target.member[judged], probability[judged]),
+            "accuracy": found.accuracy,
+            "AUC": found.auc,
             "seconds": seconds,
             "parameters": attack.n_parameters,
         }
@@ -84,57 +82,23 @@ def share_above(result, precision):
     return metrics.share_of(result.per_class(metrics.precision) > precision)
 
 
-RESAMPLES = 300
-"""Of the bootstrap, where many results stand in one table."""
+def attack_estimates(result):
+    """Return what Table III gives of a result, a dict of str to Estimate.
 
-
-def run_each(experiment, ways, data, cache=None):
-    """Run one experiment for each way in which target and shadows are trained and answer.
-
-    Parameters
-    ----------
-    experiment : Experiment
-    ways : dict of str to Recipe or platform
-    data : Dataset
-    cache : ModelCache, optional
-
-    Returns
-    -------
-    dict of str to Result
+    Test accuracy of the target; accuracy, precision and recall of the attack.
     """
-    return {name: run(replace(experiment, recipe=way), data, cache) for name, way in ways.items()}
-
-
-def attack_estimates(result, seed=0, n_resamples=RESAMPLES):
-    """Return what Table III gives of a result, with 95 % confidence intervals.
-
-    Parameters
-    ----------
-    result : Result
-    seed : int or SeedSequence
-    n_resamples : int
-
-    Returns
-    -------
-    dict of str to Estimate
-        Test accuracy of the target; accuracy, precision and recall of the attack.
-    """
-    member, inferred, seeds = result.target.member, result.inferred, children(seed, 3)
-    statistics = {"attack accuracy": metrics.accuracy, "precision": metrics.precision, "recall": metrics.recall}
-    return {"test accuracy": metrics.share_of(result.target.right[~member])} | {
-        name: metrics.estimate(statistic, member, inferred, s, n_resamples)
-        for s, (name, statistic) in zip(seeds, statistics.items(), strict=True)
+    inference = result.inference
+    return {
+        "test accuracy": result.target.test_accuracy,
+        "attack accuracy": inference.accuracy,
+        "precision": inference.precision,
+        "recall": inference.recall,
     }
 
 
-def estimates_of_each(results, seed=0):
-    """Return `attack_estimates` of each of several results, by their names."""
-    return {name: attack_estimates(result, seed) for name, result in results.items()}
-
-
 def gap_accuracy(result):
-    """Return the accuracy of the gap attack: call a record a member if the target is right on it (float)."""
-    return 0.5 + (result.target.train_accuracy - result.target.test_accuracy) / 2
+    """Return the accuracy of the gap attack: call a record a member if the target is right on it (Estimate)."""
+    return metrics.accuracy(result.target.member, result.target.right)
 
 
 def auc_of_mislabelled(result, seed=0, n_shuffles=200):
@@ -146,7 +110,7 @@ def auc_of_mislabelled(result, seed=0, n_shuffles=200):
     Parameters
     ----------
     result : Result
-        Behind `mialib.platforms.mitigations.LabelOnly`, for the answer to be the wrong class alone.
+        Behind `LabelOnly`, for the answer to be the wrong class alone.
     seed : int or SeedSequence
     n_shuffles : int
         Of membership, inside each class, for the range of chance.
@@ -158,21 +122,23 @@ def auc_of_mislabelled(result, seed=0, n_shuffles=200):
     chance : Estimate
         Mean and 95 % range of the same with membership shuffled.
     """
-    wrong = ~result.target.right & result.judged
-    labels, member = result.target.labels[wrong], result.target.member[wrong]
-    probability, rng = result.probability[wrong], np.random.default_rng(seed)
-    classes = [np.flatnonzero(labels == c) for c in np.unique(labels)]
-    classes = [rows for rows in classes if 0 < member[rows].sum() < len(rows)]
+    found = result.inference.rows(~result.target.right & result.inference.judged)
+    rng, classes = np.random.default_rng(seed), []
+    for c in np.unique(found.groups):
+        member, score = (values[found.groups == c] for values in (found.member, found.score))
+        if 0 < member.sum() < len(member):
+            classes.append((member, rankdata(score)))
 
-    def of(memberships):
-        pairs = [m.sum() * (~m).sum() for m in memberships]
-        areas = [metrics.roc_auc(m, probability[rows]) for m, rows in zip(memberships, classes, strict=True)]
-        return float(np.average(areas, weights=pairs)) if areas else float("nan")
+    def area(classes):
+        above, pairs = 0.0, 0
+        for member, ranks in classes:
+            k = member.sum()
+            above += ranks[member].sum() - k * (k + 1) / 2
+            pairs += k * (len(member) - k)
+        return float(above / pairs) if pairs else float("nan")
 
-    true = [member[rows] for rows in classes]
-    shuffled = [of([rng.permutation(m) for m in true]) for _ in range(n_shuffles)]
-    low, high = np.quantile(shuffled, [0.025, 0.975])
-    return of(true), metrics.Estimate(float(np.mean(shuffled)), float(low), float(high))
+    shuffled = [area([(rng.permutation(member), ranks) for member, ranks in classes]) for _ in range(n_shuffles)]
+    return area(classes), metrics.Estimate(np.mean(shuffled), *np.quantile(shuffled, [0.025, 0.975]))
 
 
 def utility_and_leakage(rows):
@@ -185,14 +151,14 @@ def utility_and_leakage(rows):
 
     Returns
     -------
-    dict of str to dict of str to (float, Estimate)
+    dict of str to dict of str to (Estimate, Estimate)
         Kind to its mitigations: test accuracy of the target, accuracy of the attack.
     """
     kinds = {"L2": "L2 penalty", "dropout": "dropout", "DP-SGD": "DP-SGD", "none": "none"}
     series = {}
     for name, row in rows.items():
         kind = next((kind for start, kind in kinds.items() if name.startswith(start)), "filter")
-        series.setdefault(kind, {})[name] = row["test accuracy"].value, row["attack accuracy"]
+        series.setdefault(kind, {})[name] = float(row["test accuracy"]), row["attack accuracy"]
     return series
 
 
@@ -206,7 +172,7 @@ def against_none(rows, suffix):
     suffix : str
     """
     return {
-        f"{quantity}, {name} minus none, {suffix}": row[quantity].value - rows["none"][quantity].value
+        f"{quantity}, {name} minus none, {suffix}": row[quantity] - rows["none"][quantity]
         for name, row in rows.items()
         for quantity in ("test accuracy", "attack accuracy")
     }
@@ -222,18 +188,8 @@ SHORT = {
 """Headings of a table that fits a page."""
 
 
-def columns(rows):
-    """Return numbers as `mialib.book.tables.numbers_table` takes them, an attack a row.
-
-    Parameters
-    ----------
-    rows : dict of str to dict of str to Estimate
-        By attack, then by the name of the number.
-
-    Returns
-    -------
-    dict of str to dict of str to Estimate
-    """
+def short_columns(rows):
+    """Return numbers of attacks, by attack and name of the number, as columns of a table with an attack per row."""
     return {short: {attack: row[name] for attack, row in rows.items()} for name, short in SHORT.items()}
 
 
@@ -254,12 +210,12 @@ def all_attacks(result, cache=None, n_jobs=-1):
     """
     simple = {
         "gap attack": GapAttack(),
-        "confidence threshold": ThresholdAttack(Confidence()),
-        "loss threshold": ThresholdAttack(Loss()),
+        "confidence threshold": ThresholdAttack(confidence),
+        "loss threshold": ThresholdAttack(negative_loss),
     }
     return {
         **{name: attack.fit(result.shadows).infer(result.target) for name, attack in simple.items()},
-        "shadow attack": Inference(result.target.member, result.probability, result.inferred),
+        "shadow attack": result.inference,
         "LiRA, offline": lira.offline(result, cache),
         "LiRA, online": lira.online(result.experiment, result.data, cache, n_jobs=n_jobs),
     }
@@ -281,31 +237,18 @@ def precision_by_budget(result, budgets, seed):
     Returns
     -------
     dict of int to Estimate
-        With exact intervals, since some budgets are small.
     """
     half = result.experiment.size
-    order = np.random.default_rng(seed).permutation(half)
-    found = {}
+    order, found = np.random.default_rng(seed).permutation(half), {}
     for budget in budgets:
         if budget <= 2 * half:
             rows = np.concatenate([order[: budget // 2], half + order[: budget // 2]])
-            found[budget] = metrics.precision_estimate(result.target.member[rows], result.inferred[rows])
+            found[budget] = result.inference.rows(rows).precision
     return found
 
 
 def first_above(line, level):
-    """Return the smallest budget from which on every interval lies above a level, NaN if there is none.
-
-    Parameters
-    ----------
-    line : dict of int to Estimate
-        From `precision_by_budget`.
-    level : float
-
-    Returns
-    -------
-    float
-    """
+    """Return the smallest budget of `precision_by_budget` from which on every interval lies above a level, or NaN."""
     enough = float("nan")
     for budget in sorted(line, reverse=True):
         if not line[budget].low > level:
@@ -314,13 +257,12 @@ def first_above(line, level):
     return enough
 
 
-def promised_and_measured(results, seed=0):
+def promised_and_measured(results):
     """Return what privacy promises of attacks, and what an attack found, for results of `DPSGD`.
 
     Parameters
     ----------
     results : dict of str to Result
-    seed : int or SeedSequence
 
     Returns
     -------
@@ -328,18 +270,17 @@ def promised_and_measured(results, seed=0):
         Name to noise multiplier, ε by each accountant, accuracies of the target, accuracy of the
         attack, and the bounds on it for one record added or removed, and for one exchanged.
     """
-    return {name: _promise(result, seed) for name, result in results.items()}
+    return {name: _promise(result) for name, result in results.items()}
 
 
-def _promise(result, seed):
+def _promise(result):
     recipe, n = result.experiment.recipe, result.experiment.size
-    estimates = attack_estimates(result, seed)
     return {
         "noise multiplier": recipe.noise_multiplier(n),
         **{f"epsilon, {accountant}": recipe.spent(n, accountant) for accountant in ACCOUNTANTS},
-        "train accuracy": result.target.train_accuracy,
-        "test accuracy": estimates["test accuracy"],
-        "attack accuracy": estimates["attack accuracy"],
+        "train accuracy": float(result.target.train_accuracy),
+        "test accuracy": result.target.test_accuracy,
+        "attack accuracy": result.inference.accuracy,
         "bound": accuracy_bound(recipe.epsilon, recipe.delta),
         "bound, exchanged": accuracy_bound(*exchanged(recipe.epsilon, recipe.delta)),
     }

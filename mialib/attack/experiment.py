@@ -6,57 +6,13 @@ import numpy as np
 import pandas as pd
 
 from mialib import metrics
-from mialib.attack.answers import Answers, query
+from mialib.attack.answers import Answers, Inference, query
 from mialib.attack.shadow import ATTACK_RECIPE, ClassAttack
-from mialib.base.seeding import child, children
+from mialib.base.seeding import children, stream
 from mialib.base.validate import check_integer
 from mialib.datasets.dataset import Dataset
 from mialib.datasets.splits import OwnOut, ShadowSets, SharedOut, Split, shadow_sets, split
-from mialib.models.training import Recipe, train_models
-
-
-def attack_unaware(result, defended, cache=None, n_jobs=-1):
-    """Attack defended targets through shadow models that are not: the attacker does not know of the mitigation.
-
-    Parameters
-    ----------
-    result : Result
-        Of the same experiment without a mitigation, from whose shadows the attack models learn.
-    defended : dict of str to Recipe or platform
-        Name to how the target is trained and answers, such as `Filtered`.
-    cache : ModelCache, optional
-    n_jobs : int
-
-    Returns
-    -------
-    dict of str to Result
-        The `experiment` of each is that of its target.
-    """
-    experiments = {name: replace(result.experiment, recipe=recipe) for name, recipe in defended.items()}
-    answers = {name: query_target(experiment, result.data, cache) for name, experiment in experiments.items()}
-    attacked = attack_answers(result, answers, n_jobs)
-    return {name: replace(attacked[name], experiment=experiments[name]) for name in experiments}
-
-
-def attack_answers(result, answers, n_jobs=-1):
-    """Try the attack models of a result on other answers than its target's.
-
-    Parameters
-    ----------
-    result : Result
-    answers : dict of str to Answers
-    n_jobs : int
-
-    Returns
-    -------
-    dict of str to Result
-        With these answers in the place of the target's.
-    """
-    attack = ClassAttack(result.experiment.attack, child(result.experiment.seed, 4)).fit(result.shadows, n_jobs)
-    return {
-        name: replace(result, target=target, probability=attack.predict_proba(target.labels, target.vectors))
-        for name, target in answers.items()
-    }
+from mialib.models.training import Recipe
 
 
 @dataclass(frozen=True)
@@ -70,8 +26,7 @@ class Experiment:
     n_shadow : int
         Number of shadow models, k in the paper.
     recipe : Recipe or platform
-        How the target is trained, and its shadows alike: as a local network, or by a platform of
-        `mialib.platforms.closed`.
+        How the target is trained, and its shadows alike: as a local network, or by a platform of `mialib.platforms`.
     attack : Recipe
         How the attack models are trained.
     out : OwnOut or SharedOut
@@ -96,6 +51,10 @@ class Experiment:
         check_integer("n_shadow", self.n_shadow, 1)
         check_integer("seed", self.seed, 0)
 
+    def split(self, data):
+        """Return the target's records and the attacker's, a `Split`; a ValueError says if there are too few."""
+        return split(len(data), self.size, stream(self.seed, "split"), data.groups)
+
 
 @dataclass(frozen=True, eq=False)
 class Result:
@@ -105,14 +64,16 @@ class Result:
     ----------
     experiment : Experiment
     data : Dataset
+        Of the target.
     split : Split
     shadow_sets : ShadowSets
     target : Answers
         The target's, about its members and then as many non-members; ``2 * size`` records.
     shadows : Answers
         What the attack models learned from.
-    probability : ndarray of float64, shape (2 * size,)
-        Membership probability of the target's records; NaN where a class has no attack model.
+    attack : ClassAttack
+    inference : Inference
+        What the attack models say about the target's records; NaN where a class has no attack model.
     """
 
     experiment: Experiment
@@ -121,36 +82,38 @@ class Result:
     shadow_sets: ShadowSets
     target: Answers
     shadows: Answers
-    probability: np.ndarray
-
-    @property
-    def judged(self):
-        """The records for which there is a membership probability (ndarray of bool)."""
-        return ~np.isnan(self.probability)
-
-    @property
-    def inferred(self):
-        """The records inferred as members; never one that was not judged (ndarray of bool)."""
-        return self.probability > 0.5
-
-    @property
-    def precision(self):
-        """Share of the records inferred as members that are members (float)."""
-        return metrics.precision(self.target.member, self.inferred)
-
-    @property
-    def recall(self):
-        """Share of the members that are inferred as members (float)."""
-        return metrics.recall(self.target.member, self.inferred)
-
-    @property
-    def auc(self):
-        """Area under the ROC curve over the records that were judged (float)."""
-        return metrics.roc_auc(self.target.member[self.judged], self.probability[self.judged])
+    attack: ClassAttack
+    inference: Inference
 
     def per_class(self, statistic):
-        """Return a statistic of `mialib.metrics` for each true class, shape (classes,)."""
-        return metrics.per_class(statistic, self.target.labels, self.target.member, self.inferred, self.data.n_classes)
+        """Return a statistic of `mialib.metrics` for each true class, ndarray of float64, shape (classes,)."""
+        return self.inference.per_class(statistic, self.data.n_classes)
+
+    def against(self, target, cache=None):
+        """Return what the same attack models find in another target, which their shadows know nothing of.
+
+        Parameters
+        ----------
+        target : platform, Models or Answers
+            A platform, such as `Filtered`, trains it on the same records from the same seed; models are asked about
+            these; answers are taken as they are.
+        cache : ModelCache, optional
+
+        Returns
+        -------
+        Result
+            Its `experiment` has the platform as its recipe.
+        """
+        experiment = self.experiment
+        if hasattr(target, "train"):
+            experiment = replace(experiment, recipe=target)
+        if not isinstance(target, Answers):
+            target = _ask_target(experiment, self.data, self.split, target, cache)
+        return replace(self, experiment=experiment, target=target, inference=self.attack.infer(target))
+
+    def models(self, cache=None):
+        """Return the models, the target first, then its shadows: from the cache if they are still there."""
+        return _train_all(self.experiment, self.data, self.split, self.shadow_sets, cache)
 
     def numbers(self):
         """Return every number of the attack by name: `Estimate`, or float for the base rate, a baseline or a count.
@@ -159,40 +122,35 @@ class Result:
         -------
         dict
             Accuracies of target and shadows; attack precision, recall, accuracy, AUC and recall
-            at 1 % false positives; beside them the baseline, base rate and the gap attack.
+            at few false positives; beside them the baseline, base rate and the gap attack.
         """
-        seeds = children(child(self.experiment.seed, 5), 5)
-        member, judged = self.target.member, self.judged
         return {
-            "target train accuracy": metrics.share_of(self.target.right[member]),
-            "target test accuracy": metrics.share_of(self.target.right[~member]),
-            "shadow train accuracy": metrics.share_of(self.shadows.right[self.shadows.member]),
-            "shadow test accuracy": metrics.share_of(self.shadows.right[~self.shadows.member]),
-            "precision": metrics.estimate(metrics.precision, member, self.inferred, seeds[0]),
-            "recall": metrics.estimate(metrics.recall, member, self.inferred, seeds[1]),
-            "accuracy": metrics.estimate(metrics.accuracy, member, self.inferred, seeds[2]),
-            "AUC": metrics.estimate(metrics.roc_auc, member[judged], self.probability[judged], seeds[3]),
-            "recall at 1 % false positives": metrics.estimate(
-                _recall_at_one_percent, member[judged], self.probability[judged], seeds[4]
-            ),
+            "target train accuracy": self.target.train_accuracy,
+            "target test accuracy": self.target.test_accuracy,
+            "shadow train accuracy": self.shadows.train_accuracy,
+            "shadow test accuracy": self.shadows.test_accuracy,
+            **self.inference.numbers(),
             "baseline": metrics.BASELINE,
-            "base rate": metrics.base_rate(member),
-            "gap attack precision": metrics.precision_estimate(member, self.target.right),
-            "records not judged": int(np.count_nonzero(~judged)),
+            "base rate": float(np.mean(self.target.member)),
+            "gap attack precision": metrics.precision(self.target.member, self.target.right),
+            "records not judged": int(np.count_nonzero(~self.inference.judged)),
         }
 
 
-def _recall_at_one_percent(member, probability, weight=None):
-    return metrics.tpr_at_fpr(member, probability, 0.01, weight)
-
-
-def run(experiment, data, cache=None, n_jobs=-1):
+def run(experiment, data, shadow_data=None, target=None, cache=None, n_jobs=-1):
     """Train a target and its shadow models, attack the target, and return what was found.
 
     Parameters
     ----------
     experiment : Experiment
     data : Dataset
+        Of the target, and of the shadow models.
+    shadow_data : Dataset, optional
+        Other records for the shadow models, synthetic or noisy ones, from all of which their sets are drawn (§V-C).
+    target : platform or Models, optional
+        Another target than one trained by the experiment's recipe: a platform that trains it, of which the shadow
+        models know nothing, or a model that stands already, such as one behind HTTP; it must have been trained on the
+        target's members.
     cache : ModelCache, optional
         Where trained models are kept; by default the user's.
     n_jobs : int
@@ -201,43 +159,38 @@ def run(experiment, data, cache=None, n_jobs=-1):
     Returns
     -------
     Result
+        Its `shadow_sets` are rows of `shadow_data`, if that is given.
 
     Raises
     ------
     ValueError
-        If the data do not carry the experiment's sizes.
+        If the data do not carry the experiment's sizes, or `shadow_data` has other classes or features.
     """
-    split_seed, sets_seed = children(experiment.seed, 2)
-    parts = split(len(data), experiment.size, split_seed, data.groups)
-    sets = shadow_sets(parts.pool, experiment.n_shadow, experiment.size, sets_seed, experiment.out, data.groups)
-    stack = _target_and_shadows(experiment, data, parts, sets, cache, n_jobs)
-    target = query(stack.models(slice(0, 1)), data, parts.target_in[None], parts.target_out[None])
-    shadows = query(stack.models(slice(1, None)), data, sets.in_, sets.out)
-    return attacked(experiment, data, parts, sets, target, shadows, n_jobs)
+    parts = experiment.split(data)
+    of_shadows, pool = data, parts.pool
+    if shadow_data is not None:
+        _check_alike(data, shadow_data)
+        of_shadows, pool = shadow_data, np.arange(len(shadow_data))
+    sets_seed = stream(experiment.seed, "shadow sets")
+    sets = shadow_sets(pool, experiment.n_shadow, experiment.size, sets_seed, experiment.out, of_shadows.groups)
+    if shadow_data is None and target is None:
+        models = _train_all(experiment, data, parts, sets, cache, n_jobs)
+        target, shadow_models = models.models(slice(0, 1)), models.models(slice(1, None))
+    else:
+        seeds = children(stream(experiment.seed, "shadows"), experiment.n_shadow)
+        shadow_models = experiment.recipe.train(of_shadows, sets.in_, seeds, cache, n_jobs)
+    answers = _ask_target(experiment, data, parts, target or experiment.recipe, cache)
+    shadows = query(shadow_models, of_shadows, sets.in_, sets.out)
+    attack = ClassAttack(experiment.attack, stream(experiment.seed, "attack")).fit(shadows, n_jobs)
+    return Result(experiment, data, parts, sets, answers, shadows, attack, attack.infer(answers))
 
 
-def attacked(experiment, data, parts, sets, target, shadows, n_jobs=-1):
-    """Have attack models learn from the shadows' answers, and return what they find in the target's.
-
-    Parameters
-    ----------
-    experiment : Experiment
-    data : Dataset
-    parts : Split
-    sets : ShadowSets
-    target, shadows : Answers
-    n_jobs : int
-
-    Returns
-    -------
-    Result
-    """
-    attack = ClassAttack(experiment.attack, child(experiment.seed, 4)).fit(shadows, n_jobs)
-    probability = attack.predict_proba(target.labels, target.vectors)
-    return Result(experiment, data, parts, sets, target, shadows, probability)
+def run_each(experiment, ways, data, cache=None):
+    """Run one experiment for each way, a dict of names to recipes or platforms, in which its models are trained."""
+    return {name: run(replace(experiment, recipe=way), data, cache=cache) for name, way in ways.items()}
 
 
-def sweep(experiments, data, cache=None, n_jobs=-1):
+def run_all(experiments, data, cache=None, n_jobs=-1):
     """Run experiments and return their numbers, one row each.
 
     Parameters
@@ -258,148 +211,57 @@ def sweep(experiments, data, cache=None, n_jobs=-1):
     ValueError
         If there are no experiments, or the data do not carry one.
     """
-    experiments, rows = list(experiments), []
+    experiments = list(experiments)
     if not experiments:
         raise ValueError("there are no experiments to run; give at least one")
-    for experiment in experiments:
-        result = run(experiment, data, cache, n_jobs)
-        rows.append(
-            {
-                "size": experiment.size,
-                "n_shadow": experiment.n_shadow,
-                "out": str(experiment.out),
-                "seed": experiment.seed,
-                "precision": result.precision,
-                "recall": result.recall,
-                "AUC": result.auc,
-                "train accuracy": result.target.train_accuracy,
-                "test accuracy": result.target.test_accuracy,
-            }
-        )
-    return pd.DataFrame(rows)
+    results = [run(experiment, data, cache=cache, n_jobs=n_jobs) for experiment in experiments]
+    return pd.DataFrame(
+        {
+            "size": result.experiment.size,
+            "n_shadow": result.experiment.n_shadow,
+            "out": str(result.experiment.out),
+            "seed": result.experiment.seed,
+            "precision": result.inference.precision,
+            "recall": result.inference.recall,
+            "AUC": result.inference.auc,
+            "train accuracy": result.target.train_accuracy,
+            "test accuracy": result.target.test_accuracy,
+        }
+        for result in results
+    )
 
 
 def train_target(experiment, data, cache=None):
-    """Train the target of an experiment alone.
-
-    Parameters
-    ----------
-    experiment : Experiment
-    data : Dataset
-    cache : ModelCache, optional
-
-    Returns
-    -------
-    parts : Split
-    stack : Stack
-        Of one model, the target of ``run(experiment, data)``.
-    """
-    split_seed, _, target_seed = children(experiment.seed, 3)
-    parts = split(len(data), experiment.size, split_seed, data.groups)
-    return parts, train_models(experiment.recipe, data, parts.target_in[None], [target_seed], cache)
+    """Return the target of ``run(experiment, data)``, trained alone: its `Split`, and models of which it is the one."""
+    parts = experiment.split(data)
+    return parts, _train_target(experiment, data, parts, experiment.recipe, cache)
 
 
 def query_target(experiment, data, cache=None):
-    """Train the target of an experiment alone, and ask it about its members and non-members.
-
-    Parameters
-    ----------
-    experiment : Experiment
-    data : Dataset
-    cache : ModelCache, optional
-
-    Returns
-    -------
-    Answers
-        The same as ``run(experiment, data).target``.
-    """
-    parts, stack = train_target(experiment, data, cache)
-    return query(stack, data, parts.target_in[None], parts.target_out[None])
+    """Return ``run(experiment, data).target``, the `Answers` of the target trained alone."""
+    parts = experiment.split(data)
+    return _ask_target(experiment, data, parts, experiment.recipe, cache)
 
 
-def models(result, cache=None):
-    """Return the models of a result, from the cache if they are still there.
-
-    Parameters
-    ----------
-    result : Result
-    cache : ModelCache, optional
-
-    Returns
-    -------
-    DenseStack or ConvStack
-        The target first, then its shadow models.
-    """
-    return _target_and_shadows(result.experiment, result.data, result.split, result.shadow_sets, cache)
+def _train_target(experiment, data, parts, platform, cache):
+    return platform.train(data, parts.target_in[None], [stream(experiment.seed, "target")], cache)
 
 
-def _target_and_shadows(experiment, data, parts, sets, cache, n_jobs=-1):
-    _, _, target_seed, shadow_seed = children(experiment.seed, 4)
+def _ask_target(experiment, data, parts, target, cache):
+    if hasattr(target, "train"):
+        target = _train_target(experiment, data, parts, target, cache)
+    return query(target, data, parts.target_in[None], parts.target_out[None])
+
+
+def _train_all(experiment, data, parts, sets, cache, n_jobs=-1):
     in_ = np.concatenate([parts.target_in[None], sets.in_])
-    seeds = [target_seed, *children(shadow_seed, experiment.n_shadow)]
-    return train_models(experiment.recipe, data, in_, seeds, cache, n_jobs)
+    seeds = children(stream(experiment.seed, "shadows"), experiment.n_shadow)
+    return experiment.recipe.train(data, in_, [stream(experiment.seed, "target"), *seeds], cache, n_jobs)
 
 
-def attack_with(experiment, data, shadow_data, cache=None, n_jobs=-1):
-    """Attack a target through shadow models that know other records than its own: synthetic or noisy ones (§V-C).
-
-    Parameters
-    ----------
-    experiment : Experiment
-    data : Dataset
-        Of the target, which is that of ``run(experiment, data)``.
-    shadow_data : Dataset
-        From all of which the shadows' sets are drawn.
-    cache : ModelCache, optional
-    n_jobs : int
-
-    Returns
-    -------
-    Result
-        Its `shadow_sets` are rows of `shadow_data`.
-
-    Raises
-    ------
-    ValueError
-        If `shadow_data` has other classes or features, or fewer than ``2 * size`` records.
-    """
+def _check_alike(data, shadow_data):
     if (shadow_data.n_classes, shadow_data.x.shape[1:]) != (data.n_classes, data.x.shape[1:]):
         raise ValueError(
             f"the shadows' records are of shape {shadow_data.x.shape[1:]} in {shadow_data.n_classes} classes, "
             f"the target's {data.x.shape[1:]} in {data.n_classes}; both must agree"
         )
-    split_seed, sets_seed, _, shadow_seed = children(experiment.seed, 4)
-    parts, n = split(len(data), experiment.size, split_seed, data.groups), experiment.n_shadow
-    pool, groups = np.arange(len(shadow_data)), shadow_data.groups
-    sets = shadow_sets(pool, n, experiment.size, sets_seed, experiment.out, groups)
-    stack = train_models(experiment.recipe, shadow_data, sets.in_, children(shadow_seed, n), cache, n_jobs)
-    target, shadows = query_target(experiment, data, cache), query(stack, shadow_data, sets.in_, sets.out)
-    return attacked(experiment, data, parts, sets, target, shadows, n_jobs)
-
-
-def attack_model(experiment, data, target, cache=None, n_jobs=-1):
-    """Attack a model that stands already, such as one behind HTTP, through the shadow models of ``run``.
-
-    Parameters
-    ----------
-    experiment : Experiment
-        Its `recipe` is that of the shadow models.
-    data : Dataset
-        Split as by ``run``: the model must have been trained on the target's members.
-    target : Models
-        Of one model; asked once about each of the target's records.
-    cache : ModelCache, optional
-    n_jobs : int
-
-    Returns
-    -------
-    Result
-        That of ``run(experiment, data)``, if the model is the experiment's own target.
-    """
-    split_seed, sets_seed, _, shadow_seed = children(experiment.seed, 4)
-    parts, n = split(len(data), experiment.size, split_seed, data.groups), experiment.n_shadow
-    sets = shadow_sets(parts.pool, n, experiment.size, sets_seed, experiment.out, data.groups)
-    answers = query(target, data, parts.target_in[None], parts.target_out[None])
-    stack = train_models(experiment.recipe, data, sets.in_, children(shadow_seed, n), cache, n_jobs)
-    shadows = query(stack, data, sets.in_, sets.out)
-    return attacked(experiment, data, parts, sets, answers, shadows, n_jobs)

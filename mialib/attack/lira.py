@@ -2,8 +2,8 @@
 
 One shadow model says little about one record; many say how confident models are that were trained on it (in) and that
 were not (out). *Online* LiRA needs shadow models of both kinds for each of the target's own records, which the paper's
-attacker does not have: `mialib.datasets.splits.target_halves` draws them, apart from all other shadow sets. *Offline* LiRA
-asks the paper's shadow models (§V-C), to which all of the target's records are out.
+attacker does not have: `target_halves` draws them, apart from all other shadow sets. *Offline* LiRA asks the paper's
+shadow models (§V-C), to which all of the target's records are out.
 """
 
 from dataclasses import dataclass, replace
@@ -11,39 +11,30 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mialib.attack.answers import LEAST, Inference
-from mialib.attack.experiment import models, query_target
+from mialib.attack.experiment import query_target
 from mialib.attack.thresholds import best_threshold
-from mialib.base.seeding import child, children
-from mialib.datasets.splits import split, target_halves
-from mialib.models.training import train_models
+from mialib.base.seeding import children, stream
+from mialib.datasets.splits import target_halves
 
 MANY = 64
 """Shadow models from which a record has a variance of its own, as in Carlini et al.'s code."""
 
 
-@dataclass(frozen=True)
-class OwnVariance:
-    """A variance for each record; many shadow models can tell it."""
-
-    def of(self, squares, freedom):
-        """Return variances, shape (n,), from sums of squares about the mean and their degrees of freedom."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(freedom > 0, squares / freedom, np.nan)
+def own_variance(squares, freedom):
+    """Return a variance for each record from sums of squares about the mean and their degrees of freedom."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(freedom > 0, squares / freedom, np.nan)
 
 
-@dataclass(frozen=True)
-class SharedVariance:
-    """One variance for all records; few shadow models can tell it."""
-
-    def of(self, squares, freedom):
-        """Return variances; see `OwnVariance.of`."""
-        total = freedom[freedom > 0].sum()
-        return np.full(len(squares), squares[freedom > 0].sum() / total if total else np.nan)
+def shared_variance(squares, freedom):
+    """Return one variance for all records, which few shadow models can tell; as `own_variance`."""
+    total = freedom[freedom > 0].sum()
+    return np.full(len(squares), squares[freedom > 0].sum() / total if total else np.nan)
 
 
 def variance_for(n_shadow):
-    """Return the choice of variance that a number of shadow models carries."""
-    return OwnVariance() if n_shadow >= MANY else SharedVariance()
+    """Return the choice of variance that a number of shadow models can tell."""
+    return own_variance if n_shadow >= MANY else shared_variance
 
 
 def logit_confidence(labels, vectors):
@@ -87,7 +78,8 @@ class Gaussians:
             Of k shadow models in n records, from `logit_confidence`.
         used : ndarray of bool, shape (k, n)
             The shadow models to learn from.
-        variance : OwnVariance or SharedVariance
+        variance : callable
+        `own_variance` or `shared_variance`.
 
         Returns
         -------
@@ -97,7 +89,7 @@ class Gaussians:
         with np.errstate(invalid="ignore"):
             mean = np.where(used, confidence, 0).sum(axis=0) / count
         squares = np.where(used, (confidence - mean) ** 2, 0).sum(axis=0)
-        found = variance.of(squares, count - 1)
+        found = variance(squares, count - 1)
         return cls(mean, np.where(count > 0, np.maximum(found, LEAST), np.nan))
 
     def deviation(self, confidence):
@@ -120,7 +112,8 @@ def online_score(observed, confidence, in_, variance):
         The shadow models'.
     in_ : ndarray of bool, shape (k, n)
         Which shadow models were trained on which record.
-    variance : OwnVariance or SharedVariance
+    variance : callable
+        `own_variance` or `shared_variance`.
 
     Returns
     -------
@@ -205,7 +198,8 @@ class Evidence:
         ----------
         target : Answers
             Of m records.
-        variance : OwnVariance or SharedVariance, optional
+        variance : callable, optional
+        `own_variance` or `shared_variance`.
 
         Returns
         -------
@@ -215,7 +209,7 @@ class Evidence:
         known, own = _confidences(self.labels, self.vectors), _confidences(target.labels, self.own)
         observed = logit_confidence(target.labels, target.vectors)
         score = offline_score(observed, own, np.zeros(own.shape, bool), variance)
-        return Inference.above(offline_threshold(known, self.in_, variance), target.member, score)
+        return Inference.above(offline_threshold(known, self.in_, variance), target, score)
 
 
 def offline(result, cache=None, variance=None):
@@ -226,7 +220,8 @@ def offline(result, cache=None, variance=None):
     result : Result
         Its shadow models are asked about the target's records, and about each other's.
     cache : ModelCache, optional
-    variance : OwnVariance or SharedVariance, optional
+    variance : callable, optional
+        `own_variance` or `shared_variance`.
 
     Returns
     -------
@@ -240,7 +235,7 @@ def offline(result, cache=None, variance=None):
     n_shadow, data, sets = result.experiment.n_shadow, result.data, result.shadow_sets
     own = np.concatenate([result.split.target_in, result.split.target_out])
     known = np.unique(np.concatenate([sets.in_, sets.out], axis=None))
-    shadows = models(result, cache).models(slice(1, None))
+    shadows = result.models(cache).models(slice(1, None))
     vectors = shadows.predict_proba(data.x, np.tile(np.concatenate([known, own]), (n_shadow, 1)))
     in_ = np.stack([np.isin(known, rows) for rows in sets.in_])
     evidence = Evidence(data.y[known], vectors[:, : len(known)], in_, vectors[:, len(known) :])
@@ -256,22 +251,18 @@ def online(experiment, data, cache=None, variance=None, n_jobs=-1):
         `n_shadow` even: each record is in for half of the shadow models.
     data : Dataset
     cache : ModelCache, optional
-    variance : OwnVariance or SharedVariance, optional
+    variance : callable, optional
+        `own_variance` or `shared_variance`.
     n_jobs : int
 
     Returns
     -------
     Inference
     """
-    split_seed, halves_seed, shadow_seed = (
-        child(experiment.seed, 0),
-        child(experiment.seed, 6),
-        child(experiment.seed, 7),
-    )
-    parts = split(len(data), experiment.size, split_seed, data.groups)
-    halves = target_halves(parts, experiment.n_shadow, halves_seed)
-    seeds = children(shadow_seed, experiment.n_shadow)
-    shadows = train_models(experiment.recipe, data, halves.in_, seeds, cache, n_jobs)
+    parts = experiment.split(data)
+    halves = target_halves(parts, experiment.n_shadow, stream(experiment.seed, "halves"))
+    seeds = children(stream(experiment.seed, "online shadows"), experiment.n_shadow)
+    shadows = experiment.recipe.train(data, halves.in_, seeds, cache, n_jobs)
     own = np.concatenate([parts.target_in, parts.target_out])
     target = query_target(experiment, data, cache)
     score = online_score(
@@ -280,7 +271,7 @@ def online(experiment, data, cache=None, variance=None, n_jobs=-1):
         np.stack([np.isin(own, rows) for rows in halves.in_]),
         variance or variance_for(experiment.n_shadow),
     )
-    return Inference.above(0.0, target.member, score)
+    return Inference.above(0.0, target, score)
 
 
 def _confidences(labels, vectors):

@@ -1,18 +1,15 @@
 """Overfitting and leakage over many targets and classes (§VIII, Figures 10 to 12)."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
+from scipy.stats import ConstantInputWarning, spearmanr
 
 from mialib import metrics
 
 NEEDED, MANY = 3, 10
 """Pairs from which a rank correlation says anything, and from which its interval does."""
-
-
-def accuracy_gap(result):
-    """Return train accuracy minus test accuracy of the target (float)."""
-    return result.target.train_accuracy - result.target.test_accuracy
 
 
 def by_class(result):
@@ -29,14 +26,12 @@ def by_class(result):
         (NaN where no record is inferred), its share of the training data, and the gap between
         train and test accuracy.
     """
-    target = result.target
-    right = target.vectors.argmax(axis=1) == target.labels
-    rows = []
+    target, right, rows = result.target, result.target.right, []
     for c in range(result.data.n_classes):
         of_class = target.labels == c
         members, others = of_class & target.member, of_class & ~target.member
         if members.any() and others.any():
-            precision = metrics.precision(target.member[of_class], result.inferred[of_class])
+            precision = float(result.inference.rows(of_class).precision)
             share = members.sum() / target.member.sum()
             rows.append((precision, float(share), float(right[members].mean() - right[others].mean())))
     return pd.DataFrame(rows, columns=["precision", "share of training data", "accuracy gap"])
@@ -60,12 +55,12 @@ def overview(results):
         {
             "model": model,
             "setting": setting,
-            "accuracy gap": accuracy_gap(result),
+            "accuracy gap": result.target.accuracy_gap,
             "train accuracy": result.target.train_accuracy,
             "test accuracy": result.target.test_accuracy,
-            "precision": result.precision,
-            "accuracy": metrics.accuracy(result.target.member, result.inferred),
-            "AUC": result.auc,
+            "precision": result.inference.precision,
+            "accuracy": result.inference.accuracy,
+            "AUC": result.inference.auc,
         }
         for (model, setting), result in results.items()
     )
@@ -104,18 +99,17 @@ def rank_correlation(x, y, seed=0, n_resamples=1000, level=0.95):
     if len(pairs) < NEEDED:
         raise ValueError(f"{len(pairs)} pairs have no rank correlation to speak of; it takes at least {NEEDED}")
     if len(pairs) < MANY:
-        return metrics.Estimate(_spearman(pairs), float("nan"), float("nan"))
+        return metrics.Estimate(_spearman(pairs))
     rng = np.random.default_rng(seed)
     values = np.array([_spearman(pairs[rng.integers(0, len(pairs), len(pairs))]) for _ in range(n_resamples)])
     low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return metrics.Estimate(_spearman(pairs), float(low), float(high))
+    return metrics.Estimate(_spearman(pairs), low, high)
 
 
 def _spearman(pairs):
-    ranks = rankdata(pairs, axis=0)
-    ranks -= ranks.mean(axis=0)
-    lengths = np.sqrt((ranks**2).sum(axis=0).prod())
-    return float(ranks.prod(axis=1).sum() / lengths) if lengths else float("nan")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConstantInputWarning)  # NaN, where a resample is constant
+        return float(spearmanr(*pairs.T).statistic)
 
 
 def near_gap(runs, gap, tolerance):

@@ -7,19 +7,18 @@ true value, takes its place; one attack model serves all records.
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
 
-from mialib import metrics
 from mialib.attack.answers import Answers
 from mialib.attack.shadow import PooledAttack
-from mialib.base.seeding import children
+from mialib.base.seeding import child, children
 from mialib.base.validate import check_integer
 from mialib.datasets.people import LARGEST
 from mialib.datasets.splits import shadow_sets, split
 from mialib.models.stack import NN, ReLU
-from mialib.models.training import Recipe, Steps
+from mialib.models.training import Recipe
+from mialib.platforms.estimators import seeded
 
-ATTACK = Recipe(NN((64,), ReLU()), Steps(1500), learning_rate=5e-3)
+ATTACK = Recipe(NN((64,), ReLU()), steps=1500, learning_rate=5e-3)
 """The paper's attack model, for three inputs."""
 
 
@@ -152,25 +151,17 @@ def attack_regression(task, regressor, reports, size, n_shadow=5, seed=0, attack
     in_, out = (np.vstack(rows) for rows in ((parts.target_in, sets.in_), (parts.target_out, sets.out)))
     asked = np.hstack([in_, out])
     predicted = [
-        _fit(regressor, task, rows, s).predict(task.x[a])
+        seeded(regressor, s).fit(task.x[rows], task.y[rows]).predict(task.x[a])
         for rows, a, s in zip(in_, asked, children(model_seed, n_shadow + 1), strict=True)
     ]
     member, scale = np.repeat([True, False], size), task.y[sets.in_].std()
     return {
-        str(report): _attack(report, predicted, task.y[asked], member, scale, attack, (s, *children(attack_seed, 3)))
+        str(report): _attack(report, predicted, task.y[asked], member, scale, attack, s, child(attack_seed, 0))
         for report, s in zip(reports, children(report_seed, len(reports)), strict=True)
     }
 
 
-def _fit(regressor: BaseEstimator, task, rows, seed):
-    fresh = clone(regressor)
-    if "random_state" in fresh.get_params():
-        fresh.set_params(random_state=int(np.random.default_rng(seed).integers(2**31)))
-    return fresh.fit(task.x[rows], task.y[rows])
-
-
-def _attack(report, predicted, true, member, scale, recipe, seeds):
-    noise, of_attack, of_accuracy, of_auc = seeds
+def _attack(report, predicted, true, member, scale, recipe, noise, of_attack):
     reported = report(np.array(predicted), np.random.default_rng(noise))
     residual = (reported - true) / scale
     seen = np.stack([residual, np.abs(residual), true / scale], axis=2).astype(np.float32)
@@ -178,11 +169,11 @@ def _attack(report, predicted, true, member, scale, recipe, seeds):
         Answers(np.zeros(of.shape[0] * of.shape[1], np.int64), of.reshape(-1, 3), np.tile(member, len(of)))
         for of in (seen[:1], seen[1:])
     )
-    probability = PooledAttack(recipe, of_attack).fit(shadows).predict_proba(target.labels, target.vectors)
+    found = PooledAttack(recipe, of_attack).fit(shadows).infer(target)
     error = np.abs(reported[0] - true[0])
     return {
         "error, members": float(error[member].mean()),
         "error, non-members": float(error[~member].mean()),
-        "attack accuracy": metrics.estimate(metrics.accuracy, member, probability > 0.5, of_accuracy, 300),
-        "attack AUC": metrics.estimate(metrics.roc_auc, member, probability, of_auc, 300),
+        "attack accuracy": found.accuracy,
+        "attack AUC": found.auc,
     }

@@ -1,32 +1,35 @@
-"""The attack: from shadow models' prediction vectors to a membership probability (§V-D, §VI-E)."""
+"""The paper's attack: from shadow models' prediction vectors to a membership probability (§V-D, §VI-E)."""
 
 import warnings
 
 import numpy as np
 import torch
 
-from mialib.attack.answers import Answers, Inference
+from mialib.attack.answers import Attack, Inference
 from mialib.base.seeding import child, children
 from mialib.models.stack import NN, ReLU
-from mialib.models.training import Recipe, Steps, fit_blocks
+from mialib.models.training import Recipe, fit_blocks
 
-ATTACK_RECIPE = Recipe(NN((64,), ReLU()), Steps(600), learning_rate=5e-3)
+ATTACK_RECIPE = Recipe(NN((64,), ReLU()), steps=600, learning_rate=5e-3)
 """The paper's attack model: 64 ReLU units and softmax (§VI-E); how long and fast it learns is ours."""
 
-POOLED_RECIPE = Recipe(NN((64,), ReLU()), Steps(6000))
+POOLED_RECIPE = Recipe(NN((64,), ReLU()), steps=6000)
 """One attack model for all classes, ten times as long in training as one class's."""
 
 BLOCK = 10
 """Attack models that train as one stack: they are small."""
 
+ENOUGH = 10
+"""Answers about members, and about non-members, from which a class has an attack model of its own."""
 
-class ClassAttack:
+
+class ClassAttack(Attack):
     """One attack model for each true class, all trained together (§V-D).
 
     Parameters
     ----------
     recipe : Recipe
-        `Steps` rather than `Epochs`, since classes differ in size.
+        Of ``steps`` rather than ``epochs``, since classes differ in size.
     seed : int or SeedSequence
 
     Attributes
@@ -78,19 +81,8 @@ class ClassAttack:
                 stacklevel=2,
             )
         seeds = children(self.seed, n_classes)
-        blocks = fit_blocks(
-            self.recipe,
-            shadows.vectors,
-            shadows.member.astype(np.int64),
-            2,
-            [rows[c] for c in self.classes_],
-            [seeds[c] for c in self.classes_],
-            BLOCK,
-            n_jobs,
-        )
-        parameters = np.concatenate([parameters for _, parameters in sorted(blocks, key=lambda block: block[0][0])])
-        stack = self.recipe.architecture.stack(0, (n_classes,), 2)
-        self.stack_ = stack.with_parameters(torch.from_numpy(parameters))
+        of_class = ([each[c] for c in self.classes_] for each in (rows, seeds))
+        self.stack_ = _fit_models(self.recipe, shadows.vectors, shadows.member, *of_class, n_jobs)
         return self
 
     @property
@@ -121,11 +113,11 @@ class ClassAttack:
         return probability
 
 
-class PooledAttack:
-    """One attack model for all classes, which sees the true class beside the prediction vector.
+class PooledAttack(Attack):
+    """One attack model for all classes, which sees the true class next to the prediction vector.
 
-    What the paper does not do: its attack models are one a class (§V-D). It needs no shadow
-    records of every class, and does not grow with their number as fast.
+    The paper does not do this: its attack models are one per class (§V-D). It does not need shadow records of every
+    class, and grows more slowly with their number.
 
     Parameters
     ----------
@@ -142,12 +134,9 @@ class PooledAttack:
         self.recipe, self.seed = recipe, seed
 
     def fit(self, shadows, n_jobs=-1):
-        """Train the attack model; see `ClassAttack.fit`."""
+        """Train the attack model on shadow models' `Answers`; return self."""
         x = _with_class(shadows.labels, shadows.vectors)
-        member, rows = shadows.member.astype(np.int64), [np.arange(len(x))]
-        ((_, parameters),) = fit_blocks(self.recipe, x, member, 2, rows, children(self.seed, 1), 1, n_jobs)
-        stack = self.recipe.architecture.stack(0, x.shape[1:], 2)
-        self.stack_ = stack.with_parameters(torch.from_numpy(parameters))
+        self.stack_ = _fit_models(self.recipe, x, shadows.member, [np.arange(len(x))], children(self.seed, 1), n_jobs)
         return self
 
     @property
@@ -156,8 +145,14 @@ class PooledAttack:
         return self.stack_.n_parameters
 
     def predict_proba(self, labels, vectors):
-        """Return the membership probability of records; see `ClassAttack.predict_proba`."""
+        """Return the membership probability of records, as `ClassAttack.predict_proba`."""
         return self.stack_.predict_proba(_with_class(labels, vectors))[0, :, 1].astype(np.float64)
+
+
+def _fit_models(recipe, x, member, index, seeds, n_jobs):
+    blocks = fit_blocks(recipe, x, member.astype(np.int64), 2, index, seeds, BLOCK, n_jobs)
+    parameters = np.concatenate([rows for _, rows in sorted(blocks, key=lambda block: block[0][0])])
+    return recipe.architecture.stack(0, x.shape[1:], 2).with_parameters(torch.from_numpy(parameters))
 
 
 def _with_class(labels, vectors):
@@ -165,12 +160,8 @@ def _with_class(labels, vectors):
     return np.concatenate([vectors, np.eye(n_classes, dtype=np.float32)[labels]], axis=1)
 
 
-ENOUGH = 10
-"""Answers about members, and about non-members, from which a class has an attack model of its own."""
-
-
-class LearnedAttack:
-    """The paper's attack models, one a class (§V-D), or one for all where a class has too few answers.
+class LearnedAttack(Attack):
+    """The paper's attack models, one per class, or one for all where a class has too few answers.
 
     Parameters
     ----------
@@ -181,61 +172,36 @@ class LearnedAttack:
         self.seed = seed
 
     def fit(self, shadows):
-        """Learn from answers of known membership, as many in as out; see `mialib.attack.shadow.ClassAttack.fit`."""
-        shadows = _as_many(shadows, child(self.seed, 0))
+        """Learn from `Answers`, of which as many in as out are taken; return self."""
+        sides = [np.flatnonzero(shadows.member == side) for side in (True, False)]
+        rng, few = np.random.default_rng(child(self.seed, 0)), min(map(len, sides))
+        shadows = shadows.rows(np.concatenate([rng.permutation(side)[:few] for side in sides]))
         counts = [
             np.count_nonzero(shadows.member[shadows.labels == c] == side)
             for c in np.unique(shadows.labels)
             for side in (True, False)
         ]
         own = min(counts) >= ENOUGH and len(counts) == 2 * shadows.vectors.shape[1]
-        self.attack_ = (
-            ClassAttack(seed=child(self.seed, 1)) if own else PooledAttack(ATTACK_RECIPE, child(self.seed, 1))
-        )
-        self.attack_.fit(shadows)
+        kind = ClassAttack if own else PooledAttack
+        self.attack_ = kind(ATTACK_RECIPE, child(self.seed, 1)).fit(shadows)
         return self
 
-    def infer(self, answers):
-        """Return what the attack says about records; see `mialib.attack.thresholds.ThresholdAttack.infer`."""
-        return Inference.above(0.5, answers.member, self.attack_.predict_proba(answers.labels, answers.vectors))
+    def predict_proba(self, labels, vectors):
+        """Return the membership probability of records, as `ClassAttack.predict_proba`."""
+        return self.attack_.predict_proba(labels, vectors)
 
 
-def _as_many(answers, seed):
-    rng = np.random.default_rng(seed)
-    sides = [np.flatnonzero(answers.member == side) for side in (True, False)]
-    rows = np.concatenate([rng.permutation(side)[: min(map(len, sides))] for side in sides])
-    return _take(answers, rows)
+def infer_from_own(attack, target, seed):
+    """Return what an attack without shadow models says about a target's records.
 
-
-def _take(answers, rows):
-    return Answers(answers.labels[rows], answers.vectors[rows], answers.member[rows])
-
-
-def inferred_by(attack, target, shadows, seed):
-    """Return what an attack says about a target's records.
-
-    Without shadow models it learns from one half of the target's own answers and is tried on the other, and the other
-    way round.
-
-    Parameters
-    ----------
-    attack : LearnedAttack, ThresholdAttack or GapAttack
-    target : Answers
-    shadows : Answers or None
-    seed : int or SeedSequence
-
-    Returns
-    -------
-    Inference
+    It learns from one half of the target's own `Answers` and is tried on the other, and the other way round.
     """
-    if shadows is not None:
-        return attack.fit(shadows).infer(target)
     fold = np.empty(len(target.member), int)
     for side, s in zip((True, False), children(seed, 2), strict=True):
         rows = np.flatnonzero(target.member == side)
         fold[np.random.default_rng(s).permutation(rows)] = np.arange(len(rows)) % 2
     score, inferred = np.empty(len(fold)), np.empty(len(fold), bool)
     for half in (0, 1):
-        found = attack.fit(_take(target, fold != half)).infer(_take(target, fold == half))
+        found = attack.fit(target.rows(fold != half)).infer(target.rows(fold == half))
         score[fold == half], inferred[fold == half] = found.score, found.inferred
-    return Inference(target.member, score, inferred)
+    return Inference(target.member, score, inferred, target.labels)

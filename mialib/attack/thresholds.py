@@ -3,55 +3,31 @@
 What the shadow attack (§V) must beat. Thresholds are chosen from the shadow models' answers, never from the target's.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from mialib import metrics
-from mialib.attack.answers import LEAST, Inference, _finite
+from mialib.attack.answers import LEAST, Attack, finite
 
 
-@dataclass(frozen=True)
-class Confidence:
-    """The largest entry of the prediction vector; the true class is not needed (ML-Leaks' third attacker)."""
-
-    def __call__(self, labels, vectors):
-        """Return the score of each record, ndarray of float64, shape (n,)."""
-        return vectors.max(axis=1).astype(np.float64)
+def confidence(labels, vectors):
+    """Return the largest entry of each prediction vector; the true class is not needed (ML-Leaks' third attacker)."""
+    return vectors.max(axis=1).astype(np.float64)
 
 
-@dataclass(frozen=True)
-class Loss:
-    """The cross-entropy of the true class, negated so that members score higher (Yeom et al. 2018)."""
-
-    def __call__(self, labels, vectors):
-        """Return the score of each record, ndarray of float64, shape (n,)."""
-        return np.log(np.maximum(metrics.true_class_probability(labels, vectors).astype(np.float64), LEAST))
+def negative_loss(labels, vectors):
+    """Return the cross-entropy of the true class, negated so that members score higher (Yeom et al. 2018)."""
+    return np.log(np.maximum(metrics.true_class_probability(labels, vectors).astype(np.float64), LEAST))
 
 
 def best_threshold(member, score):
-    """Return the threshold of the highest accuracy, members and non-members counting alike.
+    """Return the threshold of the highest accuracy, members and non-members counting alike (float).
 
     It lies halfway between two scores, so that it holds for scores near by; the highest of those that are equally
-    good, which infers the fewest members.
-
-    Parameters
-    ----------
-    member : ndarray of bool, shape (n,)
-    score : ndarray of float64, shape (n,)
-        Records that are NaN are left out.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ValueError
-        If there are not both members and non-members.
+    good, which infers the fewest members. Records that are NaN are left out. A ValueError says if there are not both
+    members and non-members.
     """
     judged = ~np.isnan(score)
-    member, score = np.asarray(member, bool)[judged], _finite(score[judged])
+    member, score = np.asarray(member, bool)[judged], finite(score[judged])
     if member.all() or not member.any():
         raise ValueError("a threshold needs both members and non-members to choose from; give answers about both")
     fpr, tpr = metrics.roc(member, score)
@@ -63,57 +39,40 @@ def best_threshold(member, score):
     return float(values[best - 1] / 2 + below / 2)
 
 
-class ThresholdAttack:
+class ThresholdAttack(Attack):
     """Call a record a member if its score is above a threshold, which shadow models' answers decide.
 
     Parameters
     ----------
-    statistic : Confidence or Loss
+    statistic : callable
+        `confidence`, `negative_loss`, or any other function of labels and prediction vectors that is larger for
+        likelier members.
 
     Attributes
     ----------
     threshold_ : float
     """
 
-    def __init__(self, statistic=Loss()):
+    def __init__(self, statistic=negative_loss):
         self.statistic = statistic
 
     def fit(self, shadows):
-        """Choose the threshold.
-
-        Parameters
-        ----------
-        shadows : Answers
-
-        Returns
-        -------
-        self
-        """
-        self.threshold_ = best_threshold(shadows.member, self.statistic(shadows.labels, shadows.vectors))
+        """Choose the threshold from shadow models' `Answers`; return self."""
+        self.threshold_ = best_threshold(shadows.member, self.score(shadows.labels, shadows.vectors))
         return self
 
-    def infer(self, answers):
-        """Return what the attack says about records.
-
-        Parameters
-        ----------
-        answers : Answers
-            The target's.
-
-        Returns
-        -------
-        Inference
-        """
-        return Inference.above(self.threshold_, answers.member, self.statistic(answers.labels, answers.vectors))
+    def score(self, labels, vectors):
+        """Return the statistic of each record, ndarray of float64, shape (n,)."""
+        return self.statistic(labels, vectors)
 
 
-class GapAttack:
-    """Call a record a member if the target classifies it rightly; nothing is learned."""
+class GapAttack(Attack):
+    """Call a record a member if the target classifies it correctly; nothing is learned (the paper's baseline)."""
 
     def fit(self, shadows):
         """Return self; shadow models have nothing to say here."""
         return self
 
-    def infer(self, answers):
-        """Return what the attack says about records; see `ThresholdAttack.infer`."""
-        return Inference(answers.member, answers.right.astype(np.float64), answers.right)
+    def score(self, labels, vectors):
+        """Return 1 for each record that is classified correctly, else 0."""
+        return (vectors.argmax(axis=1) == labels).astype(np.float64)

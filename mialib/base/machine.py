@@ -7,25 +7,19 @@ from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 
-import joblib
-import pooch
-import torch
-from tqdm.auto import tqdm
-
 _PACKAGE = Path(__file__).parent.parent
 
 
 def shipped(*parts):
-    """Return the path of something that ships with the project, such as ``data/purchase.npz``.
-
-    In a checkout it stands beside the package; an installed wheel carries it inside.
-    """
+    """Return the path of what ships: beside the package in a checkout, inside it in an installed wheel."""
     inside = _PACKAGE / "_shipped"
     return (inside if inside.exists() else _PACKAGE.parent).joinpath(*parts)
 
 
 def cache_dir():
     """Return the folder of downloads and trained models: ``MIALIB_CACHE``, or the user's cache."""
+    import pooch
+
     return Path(os.environ.get("MIALIB_CACHE") or pooch.os_cache("mialib"))
 
 
@@ -46,6 +40,8 @@ def write_text(path, text):
 @contextmanager
 def one_thread():
     """Compute on one thread inside: for small tensors, where threads wait for each other longer than they work."""
+    import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -62,18 +58,15 @@ PATIENCE = 10
 
 
 def workers():
-    """Return a context in which joblib's work goes to the cluster of ``MIALIB_CLUSTER``, if that is set.
+    """Return a context in which joblib's work goes to the Dask cluster of ``MIALIB_CLUSTER``, if that is set.
 
-    Raises
-    ------
-    OSError
-        If no scheduler answers there.
-    ImportError
-        If dask.distributed is not installed.
+    An OSError says that no scheduler answers there, an ImportError that dask.distributed is missing.
     """
     address = os.environ.get(CLUSTER)
     if not address:
         return nullcontext()
+    import joblib
+
     _client(address)
     return joblib.parallel_config("dask")
 
@@ -101,20 +94,26 @@ def is_watched():
     return sys.stderr.isatty() or any(name in os.environ for name in OPEN_NOTEBOOK)
 
 
-def progress(total, what, unit, remark=None):
-    """Return a bar that says what is done of `total`, and the time left; nothing where nobody watches.
+def progress(what, unit, items=None, total=None, **more):
+    """Return a bar that says what is done, and the time left; nothing where nobody watches.
+
+    Every bar of the package is one of these.
 
     Parameters
     ----------
-    total : int
     what, unit : str
         Such as ``training`` and ``model``.
-    remark : str, optional
-        Shown behind, such as ``200 epochs each``.
+    items : iterable, optional
+        What is gone through; without it, the bar is a context manager with ``update(n)``.
+    total : int, optional
+        By default the number of items; a bar of 0 is not shown.
+    **more
+        For tqdm, such as ``postfix="200 epochs each"``.
 
     Returns
     -------
     tqdm
-        A context manager with ``update(n)``.
     """
-    return tqdm(total=total, desc=what, unit=unit, postfix=remark, disable=not (total and is_watched()))
+    from tqdm.auto import tqdm
+
+    return tqdm(items, what, total, unit=unit, disable=total == 0 or not is_watched(), **more)

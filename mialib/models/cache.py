@@ -7,10 +7,10 @@ whole or not at all.
 
 import ast
 import hashlib
-import inspect
 import json
 import os
 import shutil
+import sys
 import tempfile
 import time
 import zipfile
@@ -27,39 +27,45 @@ USED = "MIALIB_USED"
 """Environment variable: a file to which the keys of models are added, a line each, as they are found or kept."""
 
 
-def model_key(recipe, fingerprint, rows, seed, device):
-    """Return the key of one trained model.
+def model_keys(recipe, fingerprint, index, seeds, device="cpu"):
+    """Return the keys of trained models.
 
     Parameters
     ----------
-    recipe : Recipe
+    recipe : dataclass
+        Everything else that decides a model, such as a `Recipe`; the code of its module counts too.
     fingerprint : str
         Of the data set.
-    rows : ndarray of int
-        The model's training records.
-    seed : SeedSequence
-    device : torch.device
+    index : sequence of M ndarrays of int
+        Each model's training records.
+    seeds : sequence of M SeedSequence
+    device : torch.device or str
 
     Returns
     -------
-    str
-        64 hexadecimal digits.
+    list of str
+        64 hexadecimal digits each.
     """
-    parts = {
-        "recipe": {"type": type(recipe).__qualname__, "fields": _plain(recipe)},
+    common = {
+        "recipe": {type(recipe).__qualname__: _plain(recipe)},
         "data": fingerprint,
-        "rows": hashlib.sha256(np.ascontiguousarray(rows, np.int64)).hexdigest(),
-        "seed": [seed.entropy, list(seed.spawn_key)],
-        "device": device.type,
-        "code": code_version(),
+        "device": torch.device(device).type,
+        "code": code_version(type(recipe).__module__),
         "torch": torch.__version__,
         "numpy": np.__version__,
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    keys = []
+    for rows, seed in zip(index, seeds, strict=True):
+        own = {
+            "rows": hashlib.sha256(np.ascontiguousarray(rows, np.int64)).hexdigest(),
+            "seed": [seed.entropy, list(seed.spawn_key)],
+        }
+        keys.append(hashlib.sha256(json.dumps(common | own, sort_keys=True).encode()).hexdigest())
+    return keys
 
 
 def _plain(choice):
-    """Return a frozen dataclass as JSON, type names included: Epochs(5) is not Steps(5)."""
+    """Return a frozen dataclass as JSON, type names included: an NN of 64 units is not a CNN of 64."""
     fields = {name: getattr(choice, name) for name in asdict(choice)}
     return {
         n: {type(v).__qualname__: _plain(v)} if hasattr(v, "__dataclass_fields__") else v for n, v in fields.items()
@@ -67,23 +73,28 @@ def _plain(choice):
 
 
 @cache
-def code_version():
-    """Return the sha256 of the code that decides a trained model."""
-    room = Path(__file__).parent
-    names = ("models/batches", "models/kernels", "models/stack", "models/cnn", "models/training")
-    files = [room.parent / f"{name}.py" for name in ("datasets/features", *names, "base/seeding")]
-    return code_sha256(path.read_text(encoding="utf-8") for path in files)
+def code_version(module):
+    """Return the sha256 of the code that decides a trained model: of the engine, and of the module of its recipe."""
+    engine = ("models/batches", "models/kernels", "models/stack", "models/cnn", "models/training")
+    package = Path(__file__).parents[1]
+    files = [package / f"{name}.py" for name in ("datasets/features", "base/seeding", *engine)]
+    if own := getattr(sys.modules[module], "__file__", None):
+        files.append(Path(own))
+    return code_sha256(file.read_text(encoding="utf-8") for file in files)
+
+
+class _Computed(ast.NodeTransformer):
+    """Drops docstrings, and other statements that compute nothing."""
+
+    def visit_Expr(self, node):
+        return None if isinstance(node.value, ast.Constant) else node
 
 
 def code_sha256(sources):
     """Return the sha256 of Python code, an iterable of str; comments and docstrings don't count."""
     digest = hashlib.sha256()
     for source in sources:
-        tree = ast.parse(source)
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-                node.body = node.body[1:]
-        digest.update(ast.dump(tree).encode())
+        digest.update(ast.dump(_Computed().visit(ast.parse(source))).encode())
     return digest.hexdigest()
 
 

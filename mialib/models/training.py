@@ -15,7 +15,7 @@ import torch
 from mialib.base.machine import progress, workers
 from mialib.base.seeding import children
 from mialib.base.validate import check_integer
-from mialib.models.cache import ModelCache, model_key
+from mialib.models.cache import ModelCache, model_keys
 from mialib.models.stack import NN
 
 LOSSES = 3
@@ -28,41 +28,8 @@ MUCH = 500_000_000_000
 """Multiplications, forward, from which processes are worth their start of some seconds."""
 
 
-@dataclass(frozen=True)
-class Epochs:
-    """Train until every record was seen `n` times."""
-
-    n: int
-
-    def steps(self, n_records, batch_size):
-        """Return the number of updates, rounded up."""
-        return -(-self.n * n_records // batch_size)
-
-    def __str__(self):
-        return f"{self.n} epochs"
-
-
-@dataclass(frozen=True)
-class Steps:
-    """Train for `n` updates, however many records a model has."""
-
-    n: int
-
-    def steps(self, n_records, batch_size):
-        """Return the number of updates."""
-        return self.n
-
-    def __str__(self):
-        return f"{self.n} steps"
-
-
-def _check_l2(l2):
-    if not l2 >= 0:
-        raise ValueError(f"l2 is {l2}; it must be at least 0")
-
-
-class _AdamSteps:
-    """Adam as torch.optim's fused one, without what that does around its kernel at every step."""
+class _FusedAdam:
+    """Adam by torch's fused kernel, without what torch.optim does around it at every step."""
 
     def __init__(self, parameters, gradient, l2):
         self._l2 = l2
@@ -84,44 +51,14 @@ class _AdamSteps:
         )
 
 
-@dataclass(frozen=True)
-class Adam:
-    """Adam, with the usual moments.
+class _TorchAdam:
+    def __init__(self, parameters, gradient, l2):
+        parameters.grad = gradient
+        self._optimiser = torch.optim.Adam([parameters], weight_decay=l2)
 
-    Parameters
-    ----------
-    l2 : float
-        Weight λ of the penalty λ/2 · Σθ² on all parameters, whose gradient goes the way of the loss's.
-    """
-
-    l2: float = 0.0
-
-    def __post_init__(self):
-        _check_l2(self.l2)
-
-    def start(self, parameters, gradient):
-        """Return what updates `parameters` by `gradient`, one ``step(learning_rate)`` at a time."""
-        return _AdamSteps(parameters, gradient, self.l2)
-
-
-@dataclass(frozen=True)
-class SGD:
-    """Plain stochastic gradient descent.
-
-    Parameters
-    ----------
-    l2 : float
-        Weight λ of the penalty λ/2 · Σθ² on all parameters.
-    """
-
-    l2: float = 0.0
-
-    def __post_init__(self):
-        _check_l2(self.l2)
-
-    def start(self, parameters, gradient):
-        """Return what updates `parameters` by `gradient`, one ``step(learning_rate)`` at a time."""
-        return _SGDSteps(parameters, gradient, self.l2)
+    def step(self, learning_rate):
+        self._optimiser.param_groups[0]["lr"] = learning_rate
+        self._optimiser.step()
 
 
 @dataclass
@@ -137,6 +74,44 @@ class _SGDSteps:
 
 
 @dataclass(frozen=True)
+class _Optimiser:
+    l2: float = 0.0
+
+    def __post_init__(self):
+        if not self.l2 >= 0:
+            raise ValueError(f"l2 is {self.l2}; it must be at least 0")
+
+
+class Adam(_Optimiser):
+    """Adam, with the usual moments.
+
+    Parameters
+    ----------
+    l2 : float
+        Weight λ of the penalty λ/2 · Σθ² on all parameters, whose gradient goes the way of the loss's.
+    """
+
+    def start(self, parameters, gradient):
+        """Return what updates `parameters` by `gradient`, one ``step(learning_rate)`` at a time."""
+        steps = _FusedAdam if hasattr(torch, "_fused_adam_") else _TorchAdam  # the former is no public name of torch
+        return steps(parameters, gradient, self.l2)
+
+
+class SGD(_Optimiser):
+    """Plain stochastic gradient descent.
+
+    Parameters
+    ----------
+    l2 : float
+        Weight λ of the penalty λ/2 · Σθ² on all parameters.
+    """
+
+    def start(self, parameters, gradient):
+        """Return what updates `parameters` by `gradient`, one ``step(learning_rate)`` at a time."""
+        return _SGDSteps(parameters, gradient, self.l2)
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Everything that decides how a model is trained, except its records and its seed (§VI-B).
 
@@ -145,10 +120,13 @@ class Recipe:
 
     Parameters
     ----------
-    architecture : NN
-    length : Epochs or Steps
+    architecture : NN or CNN
+    epochs : int, optional
+        Passes over a model's records; 200 if `steps` is not given.
+    steps : int, optional
+        Updates, instead of `epochs`, however many records a model has.
     batch_size : int
-        Records an update. Batches are cut from one endless stream of shuffled passes over a
+        Records per update. Batches are cut from one endless stream of shuffled passes over a
         model's records, so all batches are full.
     learning_rate : float
         Step size of the optimiser.
@@ -159,23 +137,83 @@ class Recipe:
     Raises
     ------
     ValueError
-        If a number is not positive (`decay` and the length may be 0), or a count is not whole.
+        If a number is not positive (`decay` and the length may be 0), a count is not whole, or both lengths are given.
     """
 
     architecture: NN = NN()
-    length: Epochs | Steps = Epochs(200)
+    epochs: int | None = None
+    steps: int | None = None
     batch_size: int = 100
     learning_rate: float = 1e-3
     decay: float = 1e-7
     optimiser: Adam | SGD = Adam()
 
     def __post_init__(self):
-        check_integer(type(self.length).__name__.lower(), self.length.n, 0)
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError(f"epochs is {self.epochs} and steps is {self.steps}; give one of them")
+        if self.steps is None and self.epochs is None:
+            object.__setattr__(self, "epochs", 200)
+        name = "epochs" if self.steps is None else "steps"
+        check_integer(name, getattr(self, name), 0)
         check_integer("batch_size", self.batch_size, 1)
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate is {self.learning_rate}; it must be positive")
         if not self.decay >= 0:
             raise ValueError(f"decay is {self.decay}; it must be at least 0")
+
+    def n_steps(self, n_records):
+        """Return the number of updates of a model that has so many records, rounded up."""
+        return self.steps if self.epochs is None else -(-self.epochs * n_records // self.batch_size)
+
+    def train(self, data, index, seeds, cache=None, n_jobs=-1):
+        """Return trained models, each from the cache if it is there, else trained in blocks and kept.
+
+        An interrupted call leaves the blocks that were finished in the cache.
+
+        Parameters
+        ----------
+        data : Dataset
+        index : ndarray of int, shape (M, n)
+            The records of each model.
+        seeds : sequence of M SeedSequence
+        cache : ModelCache, optional
+        n_jobs : int
+            Blocks of models trained at the same time, as for joblib; no number depends on it.
+
+        Returns
+        -------
+        Stack
+            Of M models.
+        """
+        device = default_device()
+        keys = model_keys(self, data.fingerprint, index, seeds, device)
+
+        def fit(missing):
+            size = self.architecture.models_a_block if device.type == "cpu" else max(1, len(missing))
+            rows, of_missing = [index[i] for i in missing], [seeds[i] for i in missing]
+            return fit_blocks(self, data.x, data.y, data.n_classes, rows, of_missing, size, n_jobs)
+
+        length = f"{self.epochs} epochs" if self.steps is None else f"{self.steps} steps"
+        parameters = fetch_or_fit(keys, fit, cache or ModelCache(), f"{length} each")
+        stack = self.architecture.stack(0, data.x.shape[1:], data.n_classes, device)
+        return stack.with_parameters(torch.from_numpy(parameters).to(device))
+
+
+def fetch_or_fit(keys, fit, cache, remark):
+    """Return an ndarray of float32 per key, stacked: from the cache, or else fitted and put there.
+
+    ``fit(missing)`` takes the positions of the keys that are not there, and yields positions among these and rows.
+    """
+    found = {key: cache.get(key) for key in keys}
+    missing = [i for i, key in enumerate(keys) if found[key] is None]
+    with progress("training", "model", total=len(missing), postfix=remark) as bar:
+        for positions, rows in fit(missing):
+            for position, row in zip(positions, rows, strict=True):
+                key = keys[missing[position]]
+                cache.put(key, row)
+                found[key] = row
+            bar.update(len(positions))
+    return np.stack([found[key] for key in keys])
 
 
 def default_device():
@@ -201,7 +239,7 @@ class _Shuffled:
 
 
 @torch.no_grad()
-def fit_stack(recipe, x, y, n_classes, index, seeds, device=None):
+def fit_stack(recipe, x, y, n_classes, index, seeds, device=None, penalty=None):
     """Train M models together; each comes out as if it had been trained alone.
 
     Parameters
@@ -213,15 +251,16 @@ def fit_stack(recipe, x, y, n_classes, index, seeds, device=None):
         True classes, 0 to ``n_classes - 1``.
     n_classes : int
     index : sequence of M ndarrays of int
-        The rows that each model is trained on; all of one length if `recipe.length` is `Epochs`.
+        The rows that each model is trained on; all of one length if `recipe` counts epochs.
     seeds : sequence of M SeedSequence
         Each decides one model's first parameters and the order of its records.
     device : torch.device, optional
+    penalty : callable, optional
+        Called before each update with the parameters and their gradient, both (M, P), to which it may add.
 
     Returns
     -------
     DenseStack
-        Fitted; see `DenseStack.predict_proba`.
 
     Raises
     ------
@@ -233,9 +272,9 @@ def fit_stack(recipe, x, y, n_classes, index, seeds, device=None):
     sizes = {len(rows) for rows in index}
     if 0 in sizes:
         raise ValueError("a model has no training records; each needs at least one")
-    if isinstance(recipe.length, Epochs) and len(sizes) > 1:
+    if recipe.steps is None and len(sizes) > 1:
         raise ValueError(
-            f"models of {min(sizes)} to {max(sizes)} records cannot share Epochs; give Steps, or sets of one size"
+            f"models of {min(sizes)} to {max(sizes)} records cannot share epochs; give steps, or sets of one size"
         )
     device = device or default_device()
     stack = recipe.architecture.stack(len(index), np.shape(x)[1:], n_classes, device)
@@ -250,13 +289,15 @@ def fit_stack(recipe, x, y, n_classes, index, seeds, device=None):
     gradient = torch.zeros_like(stack.parameters)
     gradients = stack.layers(gradient)
     optimiser = recipe.optimiser.start(stack.parameters, gradient)
-    n_steps = recipe.length.steps(max(sizes), recipe.batch_size)
+    n_steps = recipe.n_steps(max(sizes))
     for first in range(0, n_steps, CHUNK):
         shape = (min(CHUNK, n_steps - first), recipe.batch_size)
         rows = np.stack([s.take(math.prod(shape)).reshape(shape) for s in shuffled], axis=1)
         classes = torch.from_numpy(y[rows][..., None]).to(device).unbind()
         for step, batch in enumerate(records.batches(rows)):
             stack.write_gradient(batch, classes[step], gradients)
+            if penalty is not None:
+                penalty(stack.parameters, gradient)
             optimiser.step(recipe.learning_rate / (1 + (first + step) * recipe.decay))
     if not torch.isfinite(stack.parameters).all():
         raise FloatingPointError(f"training diverged; try a learning_rate below {recipe.learning_rate}")
@@ -275,7 +316,7 @@ def fit_blocks(recipe, x, y, n_classes, index, seeds, block_size, n_jobs=-1):
     recipe, x, y, n_classes, index, seeds
         As for `fit_stack`.
     block_size : int
-        Models a block at the most; fewer if else a worker had none.
+        Models per block at the most; fewer if a worker had none otherwise.
     n_jobs : int
         Blocks at the same time, as for joblib.
 
@@ -314,7 +355,7 @@ def fit_blocks(recipe, x, y, n_classes, index, seeds, block_size, n_jobs=-1):
 
 
 def _multiplications(recipe, x, n_classes, index):
-    n_steps = recipe.length.steps(max(map(len, index)), recipe.batch_size)
+    n_steps = recipe.n_steps(max(map(len, index)))
     per_record = recipe.architecture.stack(0, np.shape(x)[1:], n_classes).multiplications
     return len(index) * n_steps * recipe.batch_size * per_record
 
@@ -333,43 +374,3 @@ def _fit_block(positions, recipe, x, y, n_classes, index, seeds):
     _keep_freed_memory()
     torch.set_num_threads(1)
     return positions, fit_stack(recipe, x, y, n_classes, index, seeds).parameters.cpu().numpy()
-
-
-def train_models(recipe, data, index, seeds, cache=None, n_jobs=-1):
-    """Return trained models, each from the cache if it is there, else trained in blocks and kept.
-
-    Parameters
-    ----------
-    recipe : Recipe or platform
-    data : Dataset
-    index : ndarray of int, shape (M, n)
-        The records of each model.
-    seeds : sequence of M SeedSequence
-    cache : ModelCache, optional
-    n_jobs : int
-
-    Returns
-    -------
-    Stack
-        Of M models, or what a platform returns. An interrupted call leaves the blocks that were finished in the cache.
-    """
-    if not isinstance(recipe, Recipe):
-        return recipe.train(data, index, seeds, cache, n_jobs)
-    cache = cache or ModelCache()
-    device = default_device()
-    keys = [model_key(recipe, data.fingerprint, rows, seed, device) for rows, seed in zip(index, seeds, strict=True)]
-    found = {key: cache.get(key) for key in keys}
-    missing = [i for i, key in enumerate(keys) if found[key] is None]
-    block_size = recipe.architecture.models_a_block if device.type == "cpu" else max(1, len(missing))
-    blocks = fit_blocks(
-        recipe, data.x, data.y, data.n_classes, index[missing], [seeds[i] for i in missing], block_size, n_jobs
-    )
-    with progress(len(missing), "training", "model", f"{recipe.length} each") as bar:
-        for positions, parameters in blocks:
-            for position, row in zip(positions, parameters, strict=True):
-                key = keys[missing[position]]
-                cache.put(key, row)
-                found[key] = row
-            bar.update(len(positions))
-    stack = recipe.architecture.stack(0, data.x.shape[1:], data.n_classes, device)
-    return stack.with_parameters(torch.from_numpy(np.stack([found[key] for key in keys])).to(device))

@@ -14,9 +14,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 
 from mialib.base.validate import check_integer
 from mialib.datasets.dataset import Dataset
-from mialib.datasets.features import PackedRecords, as_features, is_binary, unit
+from mialib.datasets.features import PackedRecords, is_binary, scaled
 from mialib.models.stack import NN
-from mialib.models.training import SGD, Epochs, Recipe, train_models
+from mialib.models.training import SGD, Recipe
 from mialib.platforms.estimators import Classifier
 
 
@@ -92,19 +92,21 @@ class AmazonLike:
     def recipe(self, x):
         """Return how models of binary records are trained."""
         n_ones = x.n_ones if isinstance(x, PackedRecords) else np.count_nonzero(x)
-        return Recipe(NN(()), Epochs(self.max_passes), 10, len(x) / n_ones, 0, SGD(self.l2))
+        return Recipe(
+            NN(()), self.max_passes, batch_size=10, learning_rate=len(x) / n_ones, decay=0, optimiser=SGD(self.l2)
+        )
 
     def train(self, data, index, seeds, cache=None, n_jobs=-1):
         """Train M models; see `Platform.train`."""
         if is_binary(data.x):
-            return train_models(self.recipe(data.x), data, index, seeds, cache, n_jobs)
+            return self.recipe(data.x).train(data, index, seeds, cache, n_jobs)
         return _Each([self._binned(data, *one, cache, n_jobs) for one in zip(index, seeds, strict=True)])
 
     def _binned(self, data, rows, seed, cache, n_jobs):
-        bins = QuantileBins.of(_scaled(data.x[rows]))
+        bins = QuantileBins.from_records(scaled(data.x[rows]))
         binned = Dataset(bins(data.x[rows]), data.y[rows], data.n_classes, data.provenance)
         all_rows = np.arange(len(rows))[None]
-        return _Binned(bins, train_models(self.recipe(binned.x), binned, all_rows, [seed], cache, n_jobs))
+        return _Binned(bins, self.recipe(binned.x).train(binned, all_rows, [seed], cache, n_jobs))
 
 
 AMAZON_DEFAULT = AmazonLike(10, 1e-6)
@@ -125,23 +127,19 @@ class QuantileBins:
     edges: np.ndarray
 
     @classmethod
-    def of(cls, x, n_bins=10):
+    def from_records(cls, x, n_bins=10):
         """Return the bins that cut records into `n_bins` parts of even size, feature by feature."""
         levels = np.arange(1, n_bins) / n_bins
         return cls(np.quantile(x, levels, axis=0, method="inverted_cdf").T.astype(np.float32))
 
     def __call__(self, x):
         """Return the records' bins, ndarray of uint8, shape (n, features * bins), 0 or 1."""
-        x = _scaled(x)
+        x = scaled(x)
         n_bins = self.edges.shape[1] + 1
         of_bin = np.zeros((len(x), len(self.edges), n_bins), np.uint8)
         for i, edges in enumerate(self.edges):
             of_bin[np.arange(len(x)), i, np.searchsorted(edges, x[:, i], side="right")] = 1
         return of_bin.reshape(len(x), -1)
-
-
-def _scaled(x):
-    return as_features(x) * np.float32(unit(x))
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +181,7 @@ class BlackBox:
 
     def train(self, data, index, seeds, cache=None, n_jobs=-1):
         """Train M models; see `Platform.train`."""
-        return _Queries(train_models(self._inside, data, index, seeds, cache, n_jobs))
+        return _Queries(self._inside.train(data, index, seeds, cache, n_jobs))
 
 
 class _Queries:
@@ -209,6 +207,6 @@ GOOGLE_LIKE = {
         ),
     ),
     "random forest": BlackBox("Google stand-in, random forest", Classifier(RandomForestClassifier(100))),
-    "wide network": BlackBox("Google stand-in, wide network", Recipe(NN((1024,)), Epochs(20))),
+    "wide network": BlackBox("Google stand-in, wide network", Recipe(NN((1024,)), epochs=20)),
 }
 """Stand-ins for Google's Prediction API, which has no settings, and whose family is not known (§VI-C)."""

@@ -7,13 +7,26 @@ from importlib.metadata import PackageNotFoundError, version
 
 import joblib
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator, clone
-from tqdm import tqdm
 
+from mialib.base.machine import progress
 from mialib.datasets.dataset import array_sha256
-from mialib.datasets.features import as_features, unit
-from mialib.models.cache import ModelCache, model_key
+from mialib.datasets.features import scaled
+from mialib.models.cache import ModelCache, model_keys
+
+
+def seeded(estimator, seed):
+    """Return a copy of an estimator, not fitted, whose every ``random_state``, in pipelines too, is set from a seed.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+    seed : int or SeedSequence
+    """
+    state = int(np.random.default_rng(seed).integers(2**31))
+    fresh = clone(estimator)
+    names = [name for name in fresh.get_params() if name.split("__")[-1] == "random_state"]
+    return fresh.set_params(**dict.fromkeys(names, state))
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +53,7 @@ class Classifier:
             )
 
     def train(self, data, index, seeds, cache=None, n_jobs=-1):
-        """Return M models, each fitted when it is first asked; see `mialib.platforms.closed.Platform.train`.
+        """Return M models, each fitted when it is first asked; the arguments are those of `Recipe.train`.
 
         What is kept in the cache is not a fitted classifier (a forest of many classes is large)
         but its answers, under a key that holds the questions too.
@@ -54,13 +67,12 @@ class _Asked:
 
     classifier: str
     package: str
-    code: str
     records: str
     rows: str
 
 
 class LazyModels:
-    """M classifiers of one kind, on their training records.
+    """M classifiers of one kind on their training records, each fitted when it is first asked.
 
     Parameters
     ----------
@@ -84,7 +96,7 @@ class LazyModels:
         )
 
     def predict_proba(self, x, index=None):
-        """Return every model's prediction vectors; see `mialib.platforms.closed.Models.predict_proba`.
+        """Return every model's prediction vectors, as `Models.predict_proba`.
 
         A model that stands alone is kept after its first answer, since a target may be asked
         often; of more models each is fitted, asked and dropped.
@@ -96,43 +108,32 @@ class LazyModels:
         if len(self._index) == 1 and missing:
             if self._fitted is None:
                 self._fitted = _fit(*self._training(0))
-            vectors = [_answer(self._fitted, _features(x, rows[0]), self._data.n_classes)]
-            self._cache.put(keys[0], vectors[0])
-            return np.stack(vectors)
-        jobs = (
-            joblib.delayed(_fit_and_answer)(*self._training(m), _features(x, rows[m]), self._data.n_classes)
-            for m in missing
-        )
-        answers = joblib.Parallel(self._n_jobs, return_as="generator")(jobs)
-        bar = tqdm(answers, "training", len(missing), unit="model", disable=None if missing else True)
-        for m, answer in zip(missing, bar, strict=True):
+            answers = [_answer(self._fitted, scaled(x[rows[0]]), self._data.n_classes)]
+        else:
+            jobs = (
+                joblib.delayed(_fit_and_answer)(*self._training(m), scaled(x[rows[m]]), self._data.n_classes)
+                for m in missing
+            )
+            answers = joblib.Parallel(self._n_jobs, return_as="generator")(jobs)
+        for m, answer in zip(missing, progress("training", "model", answers, len(missing)), strict=True):
             self._cache.put(keys[m], answer)
             vectors[m] = answer
         return np.stack(vectors)
 
     def _training(self, m):
-        state = int(np.random.default_rng(self._seeds[m]).integers(2**31))
-        names = [name for name in self._classifier.get_params() if name.split("__")[-1] == "random_state"]
-        seeded = clone(self._classifier).set_params(**dict.fromkeys(names, state))
-        return seeded, _features(self._data.x, self._index[m]), self._data.y[self._index[m]]
+        rows = self._index[m]
+        return seeded(self._classifier, self._seeds[m]), scaled(self._data.x[rows]), self._data.y[rows]
 
     def _keys(self, x, index):
-        asked = self._data.fingerprint if x is self._data.x else array_sha256(x)
-        rows = ["all"] * len(self._index) if index is None else [array_sha256(row) for row in index]
-        return [
-            model_key(
-                _Asked(_identity(self._classifier), _package(self._classifier), _code(), asked, of_rows),
-                self._data.fingerprint,
-                trained_on,
-                seed,
-                torch.device("cpu"),
-            )
-            for trained_on, seed, of_rows in zip(self._index, self._seeds, rows, strict=True)
-        ]
-
-
-def _features(x, rows):
-    return as_features(x[rows]) * np.float32(unit(x))
+        kind, package = type(self._classifier), _package(self._classifier)
+        settings = joblib.hash(self._classifier.get_params(deep=False))
+        records = self._data.fingerprint if x is self._data.x else array_sha256(x)
+        questions = ["all"] * len(self._index) if index is None else [array_sha256(row) for row in index]
+        keys = []
+        for trained_on, seed, rows in zip(self._index, self._seeds, questions, strict=True):
+            asked = _Asked(f"{kind.__module__}.{kind.__qualname__} {settings}", package, records, rows)
+            keys += model_keys(asked, self._data.fingerprint, [trained_on], [seed])
+        return keys
 
 
 def _fit(classifier, x, y):
@@ -150,12 +151,6 @@ def _fit_and_answer(classifier, x, y, asked, n_classes):
     return _answer(_fit(classifier, x, y), asked, n_classes)
 
 
-def _identity(classifier):
-    """Return what kind of classifier this is, and all its settings, as one hash."""
-    settings = classifier.get_params(deep=False)
-    return f"{type(classifier).__module__}.{type(classifier).__qualname__} {joblib.hash(settings)}"
-
-
 def _package(classifier):
     module = type(classifier).__module__.split(".")[0]
     name = {"sklearn": "scikit-learn"}.get(module, module)
@@ -163,8 +158,3 @@ def _package(classifier):
         return f"{name} {version(name)}"
     except PackageNotFoundError:
         return f"{name} {hashlib.sha256(inspect.getsource(type(classifier)).encode()).hexdigest()}"
-
-
-def _code():
-    source = "".join(map(inspect.getsource, (_features, _fit, _answer, LazyModels._training)))
-    return hashlib.sha256(source.encode()).hexdigest()

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from mialib.base.validate import check_integer
-from mialib.models.training import train_models
 
 VECTORS_A_STEP = 65_536
 """Prediction vectors that are filtered at once."""
@@ -251,7 +250,7 @@ class Filtered:
 
     def train(self, data, index, seeds, cache=None, n_jobs=-1):
         """Train M models; see `mialib.platforms.closed.Platform.train`."""
-        return FilteredModels(train_models(self.platform, data, index, seeds, cache, n_jobs), self.filter)
+        return FilteredModels(self.platform.train(data, index, seeds, cache, n_jobs), self.filter)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,8 +4,6 @@ Every record's gradient is clipped, and noise is added to their sum. How much no
 computed by an accountant. The models come back as a stack like those of any other recipe.
 """
 
-import hashlib
-import inspect
 import math
 import warnings
 from dataclasses import dataclass
@@ -15,12 +13,13 @@ import joblib
 import numpy as np
 import torch
 
-from mialib.base.machine import one_thread, progress
+from mialib.base.machine import one_thread
 from mialib.base.seeding import children
 from mialib.base.validate import check_integer
-from mialib.datasets.features import as_features, unit
-from mialib.models.cache import ModelCache, model_key
+from mialib.datasets.features import scaled
+from mialib.models.cache import ModelCache, model_keys
 from mialib.models.stack import NN
+from mialib.models.training import fetch_or_fit
 
 MUCH = 20_000
 """Updates from which processes are worth their start of some seconds."""
@@ -132,20 +131,15 @@ class DPSGD:
             import opacus
         except ImportError as error:
             raise ModuleNotFoundError('DP-SGD needs Opacus; pip install -e ".[privacy]"') from error
-        cache, device = cache or ModelCache(), torch.device("cpu")
-        trained = _Trained(self, _code(), opacus.__version__)
-        keys = [model_key(trained, data.fingerprint, rows, s, device) for rows, s in zip(index, seeds, strict=True)]
-        found = {key: cache.get(key) for key in keys}
-        missing = [i for i, key in enumerate(keys) if found[key] is None]
-        with progress(len(missing), "training", "model", f"epsilon {self.epsilon:g}") as bar:
-            for i, row in zip(
-                missing, self._fitted(data, [(index[i], seeds[i]) for i in missing], n_jobs), strict=True
-            ):
-                cache.put(keys[i], row)
-                found[keys[i]] = row
-                bar.update(1)
+        keys = model_keys(_Trained(self, opacus.__version__), data.fingerprint, index, seeds)
+
+        def fit(missing):
+            rows = self._fitted(data, [(index[i], seeds[i]) for i in missing], n_jobs)
+            return (([position], [row]) for position, row in enumerate(rows))
+
+        parameters = fetch_or_fit(keys, fit, cache or ModelCache(), f"epsilon {self.epsilon:g}")
         stack = self.architecture.stack(0, data.x.shape[1:], data.n_classes)
-        return stack.with_parameters(torch.from_numpy(np.stack([found[key] for key in keys])))
+        return stack.with_parameters(torch.from_numpy(parameters))
 
     def _fitted(self, data, models, n_jobs):
         if not models:
@@ -153,7 +147,9 @@ class DPSGD:
         n = len(models[0][0])
         noise, (_, steps) = self.noise_multiplier(n), self.sampling(n)
         jobs = (
-            joblib.delayed(_fit)(self, _features(data.x, rows), data.y[rows], data.n_classes, seed, noise)
+            joblib.delayed(_fit)(
+                self, scaled(data.x[rows]).astype(np.float32, copy=False), data.y[rows], data.n_classes, seed, noise
+            )
             for rows, seed in models
         )
         return joblib.Parallel(n_jobs if steps * len(models) > MUCH else 1, return_as="generator")(jobs)
@@ -164,7 +160,6 @@ class _Trained:
     """What decides a model, besides training records and seed."""
 
     recipe: DPSGD
-    code: str
     opacus: str
 
 
@@ -188,10 +183,6 @@ def _spent(noise, delta, rate, steps, accountant):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Optimal order")
         return float(counting.get_epsilon(delta=delta))
-
-
-def _features(x, rows):
-    return np.asarray(as_features(x[rows]), np.float32) * np.float32(unit(x))
 
 
 def _fit(recipe, x, y, n_classes, seed, noise):
@@ -251,9 +242,3 @@ def _module(stack):
 
 def _linears(module):
     return [part for part in module if isinstance(part, torch.nn.Linear)]
-
-
-@cache
-def _code():
-    source = "".join(map(inspect.getsource, (_features, _fit, _module, _Activation, DPSGD.sampling)))
-    return hashlib.sha256(source.encode()).hexdigest()

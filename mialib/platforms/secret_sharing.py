@@ -81,7 +81,7 @@ class SecretShared:
     seed: int = 0
 
     def predict_proba(self, x, index=None):
-        """Return the prediction vectors that the client puts together; see `mialib.platforms.closed.Models.predict_proba`."""
+        """Return the prediction vectors that the client puts together."""
         weights, biases = (t.cpu().numpy() for t in self.stack.layers(self.stack.parameters)[-1])
         answers = []
         for m in range(self.stack.n_models):

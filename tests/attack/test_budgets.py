@@ -3,18 +3,18 @@ import pytest
 
 from mialib import metrics
 from mialib.attack.comparisons import first_above, precision_by_budget
-from mialib.attack.experiment import Experiment, attack_model, run, train_target
+from mialib.attack.experiment import Experiment, run, train_target
 from mialib.metrics import Estimate
 from mialib.models.stack import NN
-from mialib.models.training import Epochs, Recipe
+from mialib.models.training import Recipe
 
-OVERFITTED = Experiment(100, 3, Recipe(NN((32,)), Epochs(100), batch_size=20), seed=3)
+OVERFITTED = Experiment(100, 3, Recipe(NN((32,)), epochs=100, batch_size=20), seed=3)
 
 
 def test_a_model_that_stands_already_is_attacked_as_in_a_run(data):
     here = run(OVERFITTED, data)
-    found = attack_model(OVERFITTED, data, train_target(OVERFITTED, data)[1])
-    np.testing.assert_array_equal(found.probability, here.probability)
+    found = run(OVERFITTED, data, target=train_target(OVERFITTED, data)[1])
+    np.testing.assert_array_equal(found.inference.score, here.inference.score)
     np.testing.assert_array_equal(found.shadow_sets.in_, here.shadow_sets.in_)
 
 
@@ -22,7 +22,7 @@ def test_a_budget_reaches_as_many_members_as_others(data):
     result = run(OVERFITTED, data)
     found = precision_by_budget(result, (20, 100, 200, 500), 1)
     assert list(found) == [20, 100, 200]
-    assert found[200] == metrics.precision_estimate(result.target.member, result.inferred)
+    assert found[200] == metrics.precision(result.target.member, result.inference.inferred)
     assert found[200].high - found[200].low < found[20].high - found[20].low
     assert found[20] == precision_by_budget(result, (20,), 1)[20]
 

@@ -6,14 +6,14 @@ from scipy.stats import norm
 
 from mialib import metrics
 from mialib.attack import lira
-from mialib.attack.comparisons import all_attacks, columns
-from mialib.attack.experiment import Experiment, models, run
-from mialib.attack.lira import Gaussians, OwnVariance, SharedVariance, logit_confidence
+from mialib.attack.comparisons import all_attacks, short_columns
+from mialib.attack.experiment import Experiment, run
+from mialib.attack.lira import Gaussians, logit_confidence, own_variance, shared_variance
 from mialib.datasets.splits import TargetHalves, split, target_halves
 from mialib.models.stack import NN
-from mialib.models.training import Epochs, Recipe
+from mialib.models.training import Recipe
 
-OVERFITTED = Experiment(100, 16, Recipe(NN((32,)), Epochs(200), batch_size=20), seed=3)
+OVERFITTED = Experiment(100, 16, Recipe(NN((32,)), epochs=200, batch_size=20), seed=3)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def gaussian(rng):
 
 
 @pytest.mark.parametrize("score", [lira.online_score, lira.offline_score])
-@pytest.mark.parametrize("variance", [OwnVariance(), SharedVariance()])
+@pytest.mark.parametrize("variance", [own_variance, shared_variance])
 def test_the_roc_is_the_closed_form(gaussian, score, variance):
     """Two Gaussians `gap` apart: TPR = Φ(Φ⁻¹(FPR) + gap), AUC = Φ(gap/√2)."""
     observed, confidence, in_, member, gap = gaussian
@@ -48,12 +48,12 @@ def test_the_roc_is_the_closed_form(gaussian, score, variance):
 def test_the_online_score_is_the_log_likelihood_ratio(rng):
     confidence, in_ = rng.normal(size=(8, 5)), np.tile([[True], [False]], (4, 5))
     observed = rng.normal(size=5)
-    own = lira.online_score(observed, confidence, in_, OwnVariance())
+    own = lira.online_score(observed, confidence, in_, own_variance)
     fits = [(confidence[i::2].mean(axis=0), confidence[i::2].std(axis=0, ddof=1)) for i in (0, 1)]
     expected = norm.logpdf(observed, *fits[0]) - norm.logpdf(observed, *fits[1])
     np.testing.assert_allclose(own, expected)
     pooled = np.sqrt(confidence[1::2].var(axis=0, ddof=1).mean())
-    offline = lira.offline_score(observed, confidence, in_, SharedVariance())
+    offline = lira.offline_score(observed, confidence, in_, shared_variance)
     np.testing.assert_allclose(offline, (observed - confidence[1::2].mean(axis=0)) / pooled)
     np.testing.assert_allclose(norm.cdf(offline), 1 - norm.sf(observed, fits[1][0], pooled))
 
@@ -61,14 +61,14 @@ def test_the_online_score_is_the_log_likelihood_ratio(rng):
 def test_a_record_without_shadows_of_a_kind_is_not_judged(rng):
     confidence, in_ = rng.normal(size=(6, 3)), np.tile([[True], [False]], (3, 3))
     in_[:, 0] = True
-    assert np.isnan(lira.online_score(np.zeros(3), confidence, in_, SharedVariance())).tolist() == [True, False, False]
+    assert np.isnan(lira.online_score(np.zeros(3), confidence, in_, shared_variance)).tolist() == [True, False, False]
     in_[:, 1] = [True] * 5 + [False]  # one shadow model without it has no variance of its own, but shares one
-    assert np.isnan(lira.offline_score(np.zeros(3), confidence, in_, SharedVariance())).tolist() == [True, False, False]
+    assert np.isnan(lira.offline_score(np.zeros(3), confidence, in_, shared_variance)).tolist() == [True, False, False]
 
 
 def test_few_shadows_share_a_variance():
-    assert lira.variance_for(63) == SharedVariance()
-    assert lira.variance_for(64) == OwnVariance()
+    assert lira.variance_for(63) == shared_variance
+    assert lira.variance_for(64) == own_variance
 
 
 def test_the_logit_is_stable_and_by_hand():
@@ -78,7 +78,7 @@ def test_the_logit_is_stable_and_by_hand():
 
 
 def test_equal_confidences_do_not_divide_by_zero():
-    flat = Gaussians.fit(np.ones((4, 2)), np.ones((4, 2), bool), OwnVariance())
+    flat = Gaussians.fit(np.ones((4, 2)), np.ones((4, 2), bool), own_variance)
     assert np.isfinite(flat.deviation(np.array([1.0, 2.0]))).all()
 
 
@@ -112,14 +112,14 @@ def test_both_kinds_find_the_members_of_an_overfitted_target(data):
     result = run(OVERFITTED, data)
     for found in (lira.offline(result), lira.online(OVERFITTED, data)):
         np.testing.assert_array_equal(found.member, result.target.member)
-        assert metrics.estimate(metrics.roc_auc, found.member, found.score, 0).low > 0.6
+        assert found.auc.low > 0.6
         assert metrics.accuracy(found.member, found.inferred) > 0.58
 
 
 def test_an_untrained_target_leaks_nothing(data):
-    untrained = replace(OVERFITTED, recipe=replace(OVERFITTED.recipe, length=Epochs(0)))
+    untrained = replace(OVERFITTED, recipe=replace(OVERFITTED.recipe, epochs=0))
     for found in (lira.offline(run(untrained, data)), lira.online(untrained, data)):
-        auc = metrics.estimate(metrics.roc_auc, found.member, found.score, 0, level=0.999)
+        auc = metrics.roc_auc(*found.ranked, level=0.999)
         assert auc.low <= 0.5 <= auc.high
 
 
@@ -135,7 +135,7 @@ def test_offline_shadows_know_none_of_the_targets_records(data):
     assert not np.intersect1d(own, result.shadow_sets.in_).size
     found = lira.offline(result)
 
-    vectors = models(result).models(slice(1, None)).predict_proba(data.x[own])
+    vectors = result.models().models(slice(1, None)).predict_proba(data.x[own])
     shadow = logit_confidence(data.y[own], vectors)
     deviation = np.sqrt(shadow.var(axis=0, ddof=1).mean())
     observed = logit_confidence(result.target.labels, result.target.vectors)
@@ -153,15 +153,15 @@ def test_rivals_are_what_each_attack_says_alone(data):
         "LiRA, offline",
         "LiRA, online",
     ]
-    assert metrics.precision(result.target.member, found["shadow attack"].inferred) == result.precision
+    assert metrics.precision(result.target.member, found["shadow attack"].inferred) == result.inference.precision
     np.testing.assert_array_equal(found["LiRA, offline"].score, lira.offline(result).score)
     np.testing.assert_array_equal(found["LiRA, online"].inferred, lira.online(OVERFITTED, data).inferred)
-    gap = metrics.gap_precision(result.target.train_accuracy, result.target.test_accuracy)
+    gap = result.target.train_accuracy / (result.target.train_accuracy + result.target.test_accuracy)
     assert metrics.precision(result.target.member, found["gap attack"].inferred) == pytest.approx(gap)
 
 
 def test_a_table_has_an_attack_a_row(data):
-    measured = {name: one.numbers(0) for name, one in all_attacks(run(OVERFITTED, data)).items()}
-    shown = columns(measured)
+    measured = {name: one.numbers() for name, one in all_attacks(run(OVERFITTED, data)).items()}
+    shown = short_columns(measured)
     assert list(shown)[:2] == ["precision", "recall"]
     assert shown["recall, 1 % FPR"]["gap attack"] == measured["gap attack"]["recall at 1 % false positives"]

@@ -7,16 +7,17 @@ import pytest
 from scipy.stats import spearmanr
 
 from mialib.attack import overfitting
-from mialib.attack.answers import Answers
+from mialib.attack.answers import Answers, Inference
 from mialib.attack.experiment import Experiment, run
 from mialib.models.stack import NN
-from mialib.models.training import Epochs, Recipe
+from mialib.models.training import Recipe
 
 
 def result(labels, predicted, member, inferred, n_classes=3):
     target = Answers(np.array(labels), np.eye(n_classes)[predicted], np.array(member, bool))
-    data = SimpleNamespace(n_classes=n_classes)
-    return SimpleNamespace(target=target, inferred=np.array(inferred, bool), data=data, precision=0.5, auc=0.6)
+    inferred = np.array(inferred, bool)
+    inference = Inference(target.member, inferred.astype(float), inferred, target.labels)
+    return SimpleNamespace(target=target, inference=inference, data=SimpleNamespace(n_classes=n_classes))
 
 
 def runs(*rows):
@@ -39,22 +40,22 @@ def test_each_class_has_its_precision_share_and_gap():
 
 
 def test_the_gap_is_train_minus_test_accuracy():
-    assert overfitting.accuracy_gap(result([0, 0, 0], [0, 1, 1], [1, 1, 0], [1, 1, 1])) == 0.5
+    assert result([0, 0, 0], [0, 1, 1], [1, 1, 0], [1, 1, 1]).target.accuracy_gap == 0.5
 
 
 def test_the_overview_is_of_every_run(data):
-    recipe = Recipe(NN((16,)), Epochs(20), batch_size=20)
+    recipe = Recipe(NN((16,)), epochs=20, batch_size=20)
     plain = Experiment(100, 2, recipe, seed=3)
     results = {
         ("NN", "long"): run(plain, data),
-        ("NN", "short"): run(replace(plain, recipe=replace(recipe, length=Epochs(1))), data),
+        ("NN", "short"): run(replace(plain, recipe=replace(recipe, epochs=1)), data),
     }
     found = overfitting.overview(results)
     assert list(zip(found["model"], found["setting"], strict=True)) == list(results)
     for (_, row), each in zip(found.iterrows(), results.values(), strict=True):
         assert row["accuracy gap"] == each.target.train_accuracy - each.target.test_accuracy
-        assert row["accuracy"] == np.mean(each.inferred == each.target.member)
-        assert (row["precision"], row["AUC"]) == (each.precision, each.auc)
+        assert row["accuracy"] == np.mean(each.inference.inferred == each.target.member)
+        assert (row["precision"], row["AUC"]) == (each.inference.precision, each.inference.auc)
     series = overfitting.scatter_points(found, "accuracy gap", "AUC")
     assert list(series) == ["NN"]
     assert series["NN"]["short"] == (found["accuracy gap"][1], found["AUC"][1])
@@ -64,11 +65,11 @@ def test_rank_correlation_is_spearmans(rng):
     x = rng.integers(0, 9, 40)  # with ties
     y = x + rng.normal(size=40) * 3
     found = overfitting.rank_correlation(x, y, seed=1)
-    assert found.value == pytest.approx(spearmanr(x, y).statistic)
-    assert found.low < found.value < found.high
+    assert found == pytest.approx(spearmanr(x, y).statistic)
+    assert found.low < found < found.high
     assert overfitting.rank_correlation(np.append(x, 0), np.append(y, np.nan), seed=1) == found
-    assert overfitting.rank_correlation([1, 2, 3, 4], [9, 8, 5, 1]).value == pytest.approx(-1)
-    assert overfitting.rank_correlation([1, 2, 3, 4], [1, 9, 4, 16]).value == pytest.approx(0.8)
+    assert overfitting.rank_correlation([1, 2, 3, 4], [9, 8, 5, 1]) == pytest.approx(-1)
+    assert overfitting.rank_correlation([1, 2, 3, 4], [1, 9, 4, 16]) == pytest.approx(0.8)
 
 
 def test_the_interval_holds_the_truth_about_as_often_as_it_says():
@@ -80,7 +81,7 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says():
 
 def test_of_few_runs_there_is_no_interval_and_of_two_no_correlation():
     found = overfitting.rank_correlation([1, 2, 3], [1, 3, 2])
-    assert found.value == pytest.approx(0.5)
+    assert found == pytest.approx(0.5)
     assert np.isnan([found.low, found.high]).all()
     with pytest.raises(ValueError, match="2 pairs have no rank correlation"):
         overfitting.rank_correlation([1, 2, np.nan], [1, 2, 3])

@@ -5,6 +5,8 @@ import sys
 import textwrap
 import time
 from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,44 +16,46 @@ from mialib.base.seeding import child, children
 from mialib.datasets.dataset import Dataset
 from mialib.models import cache
 from mialib.models import training as module
-from mialib.models.cache import ModelCache, model_key
+from mialib.models.cache import ModelCache, model_keys
 from mialib.models.stack import NN
-from mialib.models.training import Adam, Epochs, Recipe, Steps
+from mialib.models.training import SGD, Adam, Recipe
 
-RECIPE = Recipe(NN((8,)), Epochs(2), batch_size=10)
-ROWS = np.arange(30)
-CPU = torch.device("cpu")
+RECIPE = Recipe(NN((8,)), epochs=2, batch_size=10)
+ROWS, SEED = np.arange(30), child(0, 1)
+
+
+def key(recipe=RECIPE, fingerprint="data", rows=ROWS, seed=SEED, device="cpu"):
+    return model_keys(recipe, fingerprint, [rows], [seed], device)[0]
 
 
 def test_a_key_changes_with_everything_that_decides_a_model(monkeypatch):
-    base = {"recipe": RECIPE, "fingerprint": "data", "rows": ROWS, "seed": child(0, 1), "device": CPU}
     keys = [
-        model_key(**{**base, **change})
+        key(**change)
         for change in (
             {},
             {"rows": ROWS + 1},  # same size, other records
             {"rows": ROWS[::-1]},
-            {"recipe": replace(RECIPE, length=Epochs(3))},
-            {"recipe": replace(RECIPE, length=Steps(2))},  # same number, other meaning
+            {"recipe": replace(RECIPE, epochs=3)},
+            {"recipe": replace(RECIPE, epochs=None, steps=2)},  # same number, other meaning
             {"recipe": replace(RECIPE, architecture=NN((9,)))},
             {"recipe": replace(RECIPE, learning_rate=0.01)},
             {"recipe": replace(RECIPE, architecture=NN((8,), dropout=0.5))},
             {"recipe": replace(RECIPE, optimiser=Adam(1e-3))},
+            {"recipe": replace(RECIPE, optimiser=SGD())},
             {"fingerprint": "other data"},
             {"seed": child(0, 2)},
             {"seed": child(1, 1)},
-            {"device": torch.device("cuda")},
+            {"device": "cuda"},
         )
     ]
-    monkeypatch.setattr(cache, "code_version", lambda: "other code")
-    keys.append(model_key(**base))
+    monkeypatch.setattr(cache, "code_version", lambda module: "other code")
+    keys.append(key())
     assert len(set(keys)) == len(keys)
 
 
 def test_a_key_is_the_same_for_the_same():
-    first, second = (model_key(RECIPE, "data", ROWS.copy(), child(0, 1), CPU) for _ in range(2))
-    assert first == second
-    assert model_key(RECIPE, "data", ROWS.astype(np.int32), child(0, 1), CPU) == first
+    assert key(rows=ROWS.copy()) == key(rows=ROWS.astype(np.int32)) == key()
+    assert model_keys(RECIPE, "data", [ROWS + 1, ROWS], [child(0, 1)] * 2)[1] == key()
 
 
 @pytest.fixture
@@ -69,7 +73,7 @@ def counted(monkeypatch):
 
 
 def train(data, index, recipe=RECIPE, seed=0):
-    return module.train_models(recipe, data, index, children(seed, len(index))).parameters
+    return recipe.train(data, index, children(seed, len(index))).parameters
 
 
 def test_models_are_trained_once_and_never_for_another_key(data, counted, rng):
@@ -96,22 +100,30 @@ def test_models_are_trained_once_and_never_for_another_key(data, counted, rng):
 def test_changed_code_trains_again(data, counted, monkeypatch):
     index = ROWS[None]
     train(data, index)
-    monkeypatch.setattr(cache, "code_version", lambda: "other code")
+    monkeypatch.setattr(cache, "code_version", lambda module: "other code")
     train(data, index)
     assert counted == [1, 1]
 
 
-def test_code_version_ignores_comments_and_docstrings_only(monkeypatch):
-    sources = {}
+@pytest.mark.parametrize(
+    "module", ["models.training", "datasets.features", "base.seeding", "platforms.private", "platforms.estimators"]
+)
+def test_a_docstring_changes_no_key_and_code_does(module, monkeypatch):
+    """The code of the engine counts, and of the module in which a platform stands."""
+    file, platform = import_module(f"mialib.{module}").__file__, f"mialib.{module}"
+    read, added = Path.read_text, []
+
+    def changed(path, **options):
+        return read(path, **options) + (added[0] if path.samefile(file) else "")
 
     def version(text):
-        sources["text"] = textwrap.dedent(text)
+        added[:] = [textwrap.dedent(text)]
         cache.code_version.cache_clear()
-        return cache.code_version()
+        return cache.code_version(platform)
 
-    monkeypatch.setattr(cache.inspect, "getsource", lambda module: sources["text"])
+    monkeypatch.setattr(Path, "read_text", changed)
     plain = version('def f(x):\n    """One."""\n    return x + 1\n')
-    assert version('def f(x):  # why\n    """Two."""\n    return x + 1\n') == plain
+    assert version('def f(x):  # why\n    """Two."""\n    return x + 1\n"""Of f."""\n') == plain
     assert version('def f(x):\n    """One."""\n    return x + 2\n') != plain
     cache.code_version.cache_clear()
 

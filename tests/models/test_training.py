@@ -12,9 +12,9 @@ from mialib.models.batches import is_sparse
 from mialib.models.cnn import CNN
 from mialib.models.kernels import LARGE
 from mialib.models.stack import NN, ReLU
-from mialib.models.training import SGD, Adam, Epochs, Recipe, Steps, _Shuffled, fit_blocks, fit_stack
+from mialib.models.training import SGD, Adam, Recipe, _Shuffled, fit_blocks, fit_stack
 
-RECIPE = Recipe(NN((16,)), Epochs(6), batch_size=20)
+RECIPE = Recipe(NN((16,)), epochs=6, batch_size=20)
 
 
 @dataclass
@@ -44,16 +44,16 @@ def kind(request, data, index):
         return Kind(RECIPE, replace(data, x=x, y=y), index, seeds)
     if request.param == "odd":
         x = np.random.default_rng(0).normal(size=(600, 43)).astype(np.float32)
-        recipe = Recipe(NN((13, 9)), Epochs(3), batch_size=11)
+        recipe = Recipe(NN((13, 9)), epochs=3, batch_size=11)
         return Kind(recipe, replace(data, x=x, y=data.y % 3, n_classes=3), index, seeds)
     if request.param == "large":
         x = np.random.default_rng(0).normal(size=(600, 500)).astype(np.float32)
-        recipe = Recipe(NN((120,)), Epochs(1), batch_size=40)
+        recipe = Recipe(NN((120,)), epochs=1, batch_size=40)
         assert LARGE < 40 * 500 * 120
         return Kind(recipe, replace(data, x=x), index, seeds)
     x, y = images(600, 4, 30, seed=3)
     dropout = 0.5 if request.param == "dropout of images" else 0
-    recipe = Recipe(CNN(((4, 5), (6, 3)), (16,), dropout=dropout), Epochs(1), batch_size=20)
+    recipe = Recipe(CNN(((4, 5), (6, 3)), (16,), dropout=dropout), epochs=1, batch_size=20)
     return Kind(recipe, replace(data, x=x, y=y), index, seeds)
 
 
@@ -84,7 +84,7 @@ def test_a_stack_equals_models_trained_one_by_one(kind):
 
 def test_a_stack_equals_a_plain_pytorch_loop(data, index):
     """The usual loop over nn.Linear and Adam, from the same first parameters and batches."""
-    recipe = Recipe(NN((16,)), Epochs(4), batch_size=20, learning_rate=0.01, decay=0.05)
+    recipe = Recipe(NN((16,)), epochs=4, batch_size=20, learning_rate=0.01, decay=0.05)
     seed = child(5, 0)
     ours = fit(recipe, data, index[:1], [seed])
 
@@ -116,7 +116,7 @@ def test_a_stack_equals_a_plain_pytorch_loop(data, index):
 )
 def test_l2_and_dropout_equal_a_plain_pytorch_loop(data, index, architecture, l2):
     """Autograd through the masks that each model draws for itself, and torch's own Adam with weight decay."""
-    recipe = Recipe(architecture, Epochs(4), batch_size=20, learning_rate=0.01, optimiser=Adam(l2))
+    recipe = Recipe(architecture, epochs=4, batch_size=20, learning_rate=0.01, optimiser=Adam(l2))
     seeds = children(5, 2)
     ours = fit(recipe, data, index[:2], seeds)
     initial, order, left_out = (np.random.default_rng(s) for s in children(seeds[1], 3))
@@ -195,7 +195,7 @@ def test_every_worker_gets_models(data, index, monkeypatch):
 
 
 def test_work_is_counted_in_multiplications():
-    recipe = Recipe(NN((128,)), Epochs(3), batch_size=100)
+    recipe = Recipe(NN((128,)), epochs=3, batch_size=100)
     assert training._multiplications(recipe, np.empty((1, 600)), 10, [range(50)] * 4) == 4 * 200 * (600 * 128 + 1280)
     images, filters = np.empty((1, 32, 32, 3)), 28 * 28 * 32 * 75 + 12 * 12 * 32 * 288
     cnn = replace(recipe, architecture=CNN())
@@ -203,7 +203,7 @@ def test_work_is_counted_in_multiplications():
 
 
 def test_models_of_different_sizes_train_together_for_a_number_of_steps(data):
-    recipe = Recipe(NN((8,), ReLU()), Steps(30), batch_size=16)
+    recipe = Recipe(NN((8,), ReLU()), steps=30, batch_size=16)
     index = [np.arange(5), np.arange(100, 180), np.arange(300, 310)]
     seeds = children(1, 3)
     together = fit(recipe, data, index, seeds).parameters
@@ -212,7 +212,7 @@ def test_models_of_different_sizes_train_together_for_a_number_of_steps(data):
 
 
 def test_the_target_learns_its_records_by_heart(data, index):
-    stack = fit(Recipe(NN((64,)), Epochs(150), batch_size=10), data, index[:1], children(0, 1))
+    stack = fit(Recipe(NN((64,)), epochs=150, batch_size=10), data, index[:1], children(0, 1))
     predicted = stack.predict_proba(data.x[index[0]])[0].argmax(axis=1)
     assert np.mean(predicted == data.y[index[0]]) == 1
 
@@ -226,8 +226,9 @@ def test_every_record_is_seen_once_a_pass():
 
 
 def test_length_of_training():
-    assert Epochs(3).steps(50, 20) == 8
-    assert Steps(3).steps(50, 20) == 3
+    assert Recipe(epochs=3, batch_size=20).n_steps(50) == 8
+    assert Recipe(steps=3, batch_size=20).n_steps(50) == 3
+    assert Recipe().epochs == 200
 
 
 def test_same_seed_same_model_other_seed_other_model(data, index):
@@ -248,7 +249,9 @@ def test_global_random_state_is_left_alone(data, index):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"length": Epochs(-1)}, "epochs is -1"),
+        ({"epochs": -1}, "epochs is -1"),
+        ({"steps": 1.5}, "steps is 1.5"),
+        ({"epochs": 2, "steps": 3}, "epochs is 2 and steps is 3; give one of them"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be positive"),
         ({"decay": -1.0}, "decay is -1.0"),
@@ -262,10 +265,10 @@ def test_a_recipe_names_its_bad_field(fields, message):
 def test_bad_sets_are_refused(data):
     with pytest.raises(ValueError, match="no training records"):
         fit(RECIPE, data, [np.arange(0)], children(0, 1))
-    with pytest.raises(ValueError, match="models of 5 to 9 records cannot share Epochs"):
+    with pytest.raises(ValueError, match="models of 5 to 9 records cannot share epochs"):
         fit(RECIPE, data, [np.arange(5), np.arange(9)], children(0, 2))
 
 
 def test_divergence_is_an_error(data, index):
     with pytest.raises(FloatingPointError, match="learning_rate below 1e"):
-        fit(Recipe(NN((8,)), Epochs(3), learning_rate=1e38), data, index[:1], children(0, 1))
+        fit(Recipe(NN((8,)), epochs=3, learning_rate=1e38), data, index[:1], children(0, 1))

@@ -18,14 +18,14 @@ from mialib.base.seeding import children
 from mialib.models import training
 from mialib.models.cache import ModelCache
 from mialib.models.stack import NN
-from mialib.models.training import Epochs, Recipe, train_models
+from mialib.models.training import Recipe
 
-RECIPE = Recipe(NN((16,)), Epochs(40), batch_size=20)
-LONGER = Recipe(NN((64,)), Epochs(1500), batch_size=20)
+RECIPE = Recipe(NN((16,)), epochs=40, batch_size=20)
+LONGER = Recipe(NN((64,)), epochs=1500, batch_size=20)
 
 
 def parameters(recipe, data, index):
-    return train_models(recipe, data, index, children(5, len(index)), n_jobs=2).parameters.numpy()
+    return recipe.train(data, index, children(5, len(index)), n_jobs=2).parameters.numpy()
 
 
 @pytest.fixture
@@ -102,7 +102,10 @@ def test_a_killed_run_trains_only_what_is_missing(data, index, tmp_path, monkeyp
         from test_workers import LONGER, parameters, rows
         parameters(LONGER, toy_data(), rows(toy_data()))
     """
-    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], cwd=Path(__file__).parents[1])
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([*map(str, Path(__file__).parents[:2]), *sys.path])},
+    )
     try:
         while not ModelCache().size()[0]:
             assert process.poll() is None

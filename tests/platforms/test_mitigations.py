@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 
-from mialib.attack.experiment import Experiment, attack_unaware, run
+from mialib.attack.experiment import Experiment, run
 from mialib.base.seeding import children
 from mialib.book.tables import paper_table
 from mialib.models import training as module
 from mialib.models.stack import NN
-from mialib.models.training import SGD, Adam, Epochs, Recipe
+from mialib.models.training import SGD, Adam, Recipe
 from mialib.platforms.estimators import Classifier
 from mialib.platforms.mitigations import (
     Chain,
@@ -26,7 +26,7 @@ from mialib.platforms.mitigations import (
 VECTOR = np.array([0.05, 0.4, 0.25, 0.3], np.float32)
 TIED = np.array([0.2, 0.3, 0.2, 0.3], np.float32)
 ONE_CLASS = np.ones((3, 1), np.float32)
-RECIPE = Recipe(NN((32,)), Epochs(60), batch_size=20)
+RECIPE = Recipe(NN((32,)), epochs=60, batch_size=20)
 FILTERS = (TopK(2), LabelOnly(), Rounding(1), Temperature(5), Chain(Temperature(2), TopK(1)))
 
 
@@ -176,14 +176,14 @@ def test_target_and_shadows_stand_behind_the_filter_and_are_trained_once(data, t
         seen = run(replace(plain, recipe=Filtered(RECIPE, each)), data)
         np.testing.assert_array_equal(seen.target.vectors, each(open_.target.vectors))
         np.testing.assert_array_equal(seen.shadows.vectors, each(open_.shadows.vectors))
-        assert not np.array_equal(seen.probability, open_.probability)
+        assert not np.array_equal(seen.inference.score, open_.inference.score)
     assert sum(trained) == 4
 
 
 def test_temperature_asks_for_logits_where_there_are_any(data):
     index, seeds = np.arange(200).reshape(2, 100), children(4, 2)
     plain = RECIPE, Filtered(RECIPE, Temperature(5))
-    stack, hot = (module.train_models(platform, data, index, seeds) for platform in plain)
+    stack, hot = (platform.train(data, index, seeds) for platform in plain)
     logits = stack.predict_logits(data.x, index)
     np.testing.assert_allclose(
         np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True), stack.predict_proba(data.x, index), atol=1e-6
@@ -191,7 +191,7 @@ def test_temperature_asks_for_logits_where_there_are_any(data):
     np.testing.assert_array_equal(hot.predict_proba(data.x, index), Temperature(5).of_logits(logits))
     np.testing.assert_array_equal(hot.models(slice(1, 2)).predict_proba(data.x)[0], hot.predict_proba(data.x)[1])
     assert Temperature(5).taken_of(stack) == "logits"
-    chained = module.train_models(Filtered(RECIPE, Chain(Temperature(5), TopK(1))), data, index, seeds)
+    chained = Filtered(RECIPE, Chain(Temperature(5), TopK(1))).train(data, index, seeds)
     np.testing.assert_array_equal(chained.predict_proba(data.x), TopK(1)(hot.predict_proba(data.x)))
 
 
@@ -217,16 +217,18 @@ def test_filters_nest_around_platforms(data):
 def test_an_attacker_who_does_not_know_has_undefended_shadows(data, trained):
     plain = Experiment(100, 3, RECIPE, seed=3)
     open_ = run(plain, data)
-    (same,) = attack_unaware(open_, {"none": RECIPE}).values()
-    np.testing.assert_array_equal(same.probability, open_.probability)
+    same = open_.against(RECIPE)
+    np.testing.assert_array_equal(same.inference.score, open_.inference.score)
     hot = Filtered(RECIPE, Temperature(20))
-    blind, knowing = attack_unaware(open_, {"hot": hot})["hot"], run(replace(plain, recipe=hot), data)
+    blind, knowing = open_.against(hot), run(replace(plain, recipe=hot), data)
     np.testing.assert_array_equal(blind.target.vectors, knowing.target.vectors)
     assert blind.shadows is open_.shadows
     assert blind.experiment.recipe is hot
-    assert blind.recall < open_.recall - 0.2  # no answer is as sure as a member's was
-    assert knowing.recall > blind.recall + 0.2
+    assert blind.inference.recall < open_.inference.recall - 0.2  # no answer is as sure as a member's was
+    assert knowing.inference.recall > blind.inference.recall + 0.2
     assert sum(trained) == 4
+    given = run(plain, data, target=hot)
+    np.testing.assert_array_equal(given.inference.score, blind.inference.score)
 
 
 def test_whoever_knows_the_temperature_undoes_it(data):
@@ -234,7 +236,7 @@ def test_whoever_knows_the_temperature_undoes_it(data):
     undone = Filtered(RECIPE, Chain(Temperature(20), Temperature(1 / 20)))
     seen, open_ = run(replace(plain, recipe=undone), data), run(plain, data)
     np.testing.assert_allclose(seen.target.vectors, open_.target.vectors, atol=1e-5)
-    assert np.mean(seen.inferred == open_.inferred) > 0.97
+    assert np.mean(seen.inference.inferred == open_.inference.inferred) > 0.97
 
 
 def test_table_iii_has_the_papers_rows():

@@ -12,7 +12,7 @@ from mialib.base.seeding import children
 from mialib.datasets.dataset import Dataset
 from mialib.models.cache import ModelCache
 from mialib.models.stack import NN
-from mialib.models.training import SGD, Epochs, Recipe, Steps, fit_stack
+from mialib.models.training import SGD, Recipe, fit_stack
 from mialib.platforms import estimators
 from mialib.platforms.closed import AMAZON_DEFAULT, AMAZON_LONG, GOOGLE_LIKE, AmazonLike, BlackBox, QuantileBins
 from mialib.platforms.estimators import Classifier
@@ -21,7 +21,7 @@ FOREST = Classifier(RandomForestClassifier(20))
 PLATFORMS = {
     "amazon": AMAZON_DEFAULT,
     "forest": FOREST,
-    "box": BlackBox("box", Recipe(NN((32,)), Epochs(60), batch_size=20)),
+    "box": BlackBox("box", Recipe(NN((32,)), epochs=60, batch_size=20)),
 }
 
 
@@ -39,9 +39,9 @@ def softmax(z):
 
 def test_sgd_is_the_textbook_update(data):
     """Two steps by hand: gradient of the mean cross-entropy, then the penalty's."""
-    recipe = Recipe(NN(()), Steps(2), 600, 0.5, 0, SGD(l2=0.1))
+    recipe = Recipe(NN(()), steps=2, batch_size=600, learning_rate=0.5, decay=0, optimiser=SGD(l2=0.1))
     rows = [np.arange(600)]
-    start, end = (fit_stack(replace(recipe, length=Steps(n)), data.x, data.y, 4, rows, children(1, 1)) for n in (0, 2))
+    start, end = (fit_stack(replace(recipe, steps=n), data.x, data.y, 4, rows, children(1, 1)) for n in (0, 2))
     w, b = (t[0].numpy().astype(np.float64) for t in start.layers(start.parameters)[0])
     one_hot = np.eye(4)[data.y]
     for _ in range(2):
@@ -75,9 +75,11 @@ def test_an_experiment_takes_a_platform(data):
     forest = Experiment(100, 4, FOREST, seed=3)
     result = run(forest, data)
     assert result.target.train_accuracy == 1
-    assert result.auc > 0.8
+    assert result.inference.auc > 0.8
     np.testing.assert_array_equal(query_target(forest, data).vectors, result.target.vectors)
-    np.testing.assert_array_equal(run(forest, data, ModelCache(), n_jobs=1).probability, result.probability)
+    np.testing.assert_array_equal(
+        run(forest, data, cache=ModelCache(), n_jobs=1).inference.score, result.inference.score
+    )
 
 
 def test_answers_are_kept_and_found_again(data, tmp_path, monkeypatch):
@@ -135,10 +137,10 @@ def test_a_classifier_without_prediction_vectors_is_refused():
 
 def test_quantile_bins():
     x = np.arange(100, dtype=np.float32)[:, None]
-    bins = QuantileBins.of(x)
+    bins = QuantileBins.from_records(x)
     np.testing.assert_array_equal(bins(x).sum(axis=0), [9] + [10] * 8 + [11])
     np.testing.assert_array_equal(bins(np.array([[-5.0], [1000.0]])).argmax(axis=1), [0, 9])
-    constant = QuantileBins.of(np.ones((10, 2)))
+    constant = QuantileBins.from_records(np.ones((10, 2)))
     np.testing.assert_array_equal(constant(np.ones((1, 2))).reshape(2, 10)[:, 9], [1, 1])
 
 

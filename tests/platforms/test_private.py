@@ -80,8 +80,8 @@ def test_a_row_holds_the_promise_and_the_attack(data):
     result = run(plain, data)
     row = promised_and_measured({"2": result, "inf": run(replace(plain, recipe=FREE), data)})
     assert row["2"]["noise multiplier"] == plain.recipe.noise_multiplier(100)
-    assert row["2"]["test accuracy"].value == result.target.test_accuracy
-    assert row["2"]["attack accuracy"].value == np.mean(result.inferred == result.target.member)
+    assert row["2"]["test accuracy"] == result.target.test_accuracy
+    assert row["2"]["attack accuracy"] == np.mean(result.inference.inferred == result.target.member)
     assert (row["2"]["bound"], row["inf"]["bound"]) == (accuracy_bound(2, 1e-5), 1)
     assert row["2"]["bound, exchanged"] == pytest.approx((math.exp(4) + (1 + math.exp(2)) * 1e-5) / (1 + math.exp(4)))
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from mialib.attack.answers import query
-from mialib.attack.experiment import Experiment, attack_answers, models, run
+from mialib.attack.experiment import Experiment, run
 from mialib.models.stack import NN
-from mialib.models.training import Epochs, Recipe
+from mialib.models.training import Recipe
 from mialib.platforms.secret_sharing import FRACTION, SecretShared, from_fixed, product, split_in_two, to_fixed
 
 
@@ -34,19 +34,19 @@ def test_a_product_of_shares_is_the_product(rng):
 
 
 def test_the_client_gets_the_same_vector_and_so_does_the_attack(data):
-    experiment = Experiment(100, 4, Recipe(NN((32,)), Epochs(60), batch_size=20), seed=3)
+    experiment = Experiment(100, 4, Recipe(NN((32,)), epochs=60, batch_size=20), seed=3)
     result = run(experiment, data)
-    shared = SecretShared(models(result).models(slice(0, 1)), seed=5)
+    shared = SecretShared(result.models().models(slice(0, 1)), seed=5)
     seen = query(shared, data, result.split.target_in[None], result.split.target_out[None])
     np.testing.assert_allclose(seen.vectors, result.target.vectors, atol=1e-4)
     assert not np.array_equal(seen.vectors, result.target.vectors)
-    hidden = attack_answers(result, {"shared": seen})["shared"]
-    np.testing.assert_allclose(hidden.probability, result.probability, atol=1e-2)
+    hidden = result.against(seen)
+    np.testing.assert_allclose(hidden.inference.score, result.inference.score, atol=1e-2)
 
 
 def test_any_of_several_models_and_records(data, tmp_path):
-    experiment = Experiment(100, 2, Recipe(NN((16, 8)), Epochs(5), batch_size=20), seed=3)
-    stack = models(run(experiment, data))
+    experiment = Experiment(100, 2, Recipe(NN((16, 8)), epochs=5, batch_size=20), seed=3)
+    stack = run(experiment, data).models()
     shared = SecretShared(stack)
     np.testing.assert_allclose(shared.predict_proba(data.x[:30]), stack.predict_proba(data.x[:30]), atol=1e-4)
     index = np.arange(12).reshape(3, 4)
