@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import nbformat
@@ -30,15 +30,8 @@ def build(folder, profile="sample", n_jobs=None, cluster=None):
     A chapter that was run before, and of which nothing has changed, is not run again; so a build
     that was killed goes on where it stopped. A chapter that fails leaves a page that says why, and the others go on.
 
-    Parameters
-    ----------
-    folder : path
-        Made anew; the committed chapters stay as they are.
-    profile : str
-    n_jobs : int, optional
-        Chapters at the same time, at the most; by default one for every two cores.
-    cluster : str, optional
-        Address of a Dask scheduler that trains the models.
+    The folder is made anew; the committed chapters stay as they are. At most `n_jobs` chapters run at the same time, by
+    default one for every two cores; `cluster` is the address of a Dask scheduler that trains the models.
 
     Returns
     -------
@@ -46,11 +39,6 @@ def build(folder, profile="sample", n_jobs=None, cluster=None):
         The first page.
     failures : dict of str to str
         What went wrong, by chapter.
-
-    Raises
-    ------
-    ChapterError
-        If the pages do not build, or the profile lacks a chapter.
     """
     folder = Path(folder).resolve()
     parameters = {path.stem: chapters.profile_parameters(path.stem, profile) for path in chapters.paths()}
@@ -67,27 +55,16 @@ def build(folder, profile="sample", n_jobs=None, cluster=None):
 
 
 def run_side_by_side(pages, parameters, environment, n_jobs):
-    """Run chapters, each as soon as there is room for it, and put them among the pages.
+    """Run chapters, at most `n_jobs` at a time and as far as memory allows, and put them into the folder `pages`.
 
-    Parameters
-    ----------
-    pages : Path
-        The folder of the chapters.
-    parameters : dict of str to dict
-        Of each chapter.
-    environment : dict of str to str
-        Variables to set for the runs.
-    n_jobs : int
-        Chapters at the same time, at the most.
-
-    Returns
-    -------
-    dict of str to str
-        What went wrong, by chapter.
+    `parameters` and the returned failures are dicts by chapter; `environment` holds variables for the runs.
     """
     waiting, running, failures = list(parameters), {}, {}
     free = psutil.virtual_memory().available
-    needs = {name: _memory(name, of) for name, of in parameters.items()}
+    expected = {name: costs.cost(name, of) for name, of in parameters.items()}
+    needs = {
+        name: 2**20 * (of.memory if of else 4096) for name, of in expected.items()
+    }  # a guess where none is recorded
     with ThreadPoolExecutor(n_jobs) as pool, tqdm(total=len(waiting), desc="chapters", unit="chapter") as bar:
         while waiting or running:
             for name in list(waiting):
@@ -111,48 +88,21 @@ def run_side_by_side(pages, parameters, environment, n_jobs):
 
 
 def cost_table(profile):
-    """Return what every chapter of a profile would take on this machine.
-
-    Parameters
-    ----------
-    profile : str
-
-    Returns
-    -------
-    str
-        A line a chapter, and one for all; chapters of which no run was recorded say so.
-
-    Raises
-    ------
-    ChapterError
-        If the profile lacks a chapter.
-    """
+    """Return what every chapter of a profile would take on this machine, a line each and one for all (str)."""
     rate, rows = costs.multiplications_a_core_second(), {}
     for path in chapters.paths():
         if path.stem != SCOREBOARD:
             of = costs.cost(path.stem, chapters.profile_parameters(path.stem, profile), rate)
             rows[path.stem] = vars(of) if of else {}
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=[field.name for field in fields(costs.Cost)])
-    total = frame.sum()
-    total["memory"] = frame["memory"].max()
-    frame.loc["all, one after the other"] = total
-    shown = pd.DataFrame(
-        {
-            "models": frame["models"].map("{:,.0f}".format),
-            "core-hours": frame["core_hours"].map("{:,.2f}".format),
-            "hours here": frame["hours"].map("{:,.2f}".format),
-            "memory, MiB": (frame["memory"] / 2**20).map("{:,.0f}".format),
-            "disk, MiB": (frame["disk"] / 2**20).map("{:,.0f}".format),
-        }
-    ).replace("nan", "not known")
+    frame.loc["all, one after the other"] = frame.agg(dict.fromkeys(frame, "sum") | {"memory": "max"})
+    digits = {"models": 0, "core-hours": 2, "hours here": 2, "memory, MiB": 0, "disk, MiB": 0}
+    frame.columns = list(digits)
+    for column, n in digits.items():
+        frame[column] = frame[column].map(f"{{:,.{n}f}}".format)
+    shown = frame.replace("nan", "not known")
     speed = f"{rate / 1e9:.0f} billion multiplications a second on each of {os.cpu_count()} cores"
     return f"{shown.to_string()}\nmeasured here: {speed}; what is in the cache costs nothing"
-
-
-def _memory(name, given):
-    """Return the bytes of memory that a chapter is expected to need; a generous guess where no run was recorded."""
-    expected = costs.cost(name, given)
-    return expected.memory if expected else 4 * 2**30
 
 
 def _say_so(path, message):
@@ -162,15 +112,10 @@ def _say_so(path, message):
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
 
 
-SCORE = re.compile("(<!-- score -->).*(<!-- /score -->)", re.DOTALL)
-"""Where the README holds the score."""
-
-
 def refresh(names):
     """Run chapters at their defaults and write their outputs into ``book/``, to be committed.
 
-    The figure of the cell tagged ``cover`` becomes ``book/cover.png``; the seconds that each
-    chapter took go into ``book/times.json``.
+    The figure of the cell tagged ``cover`` becomes ``book/cover.png``; the seconds that each took, ``book/times.json``.
     """
     kept = shipped("book", "times.json")
     times = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
@@ -190,8 +135,8 @@ def write_score():
     write_text(shipped("book", "score.md"), f"{line}\n")
     readme = shipped("README.md")
     if readme.exists():
-        before = readme.read_text(encoding="utf-8")
-        write_text(readme, SCORE.sub(lambda found: f"{found[1]}\n{line}\n{found[2]}", before))
+        between = re.compile("(?<=<!-- score -->\n).*(?=\n<!-- /score -->)", re.DOTALL)
+        write_text(readme, between.sub(lambda _: line, readme.read_text(encoding="utf-8")))
 
 
 def _figures(path, tag):
@@ -205,37 +150,18 @@ def _figures(path, tag):
 def record(name, profile):
     """Run a chapter in a profile, if it was not yet, and keep what it measured in ``data/results``.
 
-    The figure of a cell tagged ``recorded`` is kept beside the numbers, as PNG. Such a figure must
-    not show single records of data that may not ship.
-
-    Parameters
-    ----------
-    name : str
-    profile : str
-
-    Returns
-    -------
-    Path
-        Of the JSON file: origin, numbers, parameters, what it took, and on which machine.
-
-    Raises
-    ------
-    ChapterError
-        If the chapter fails, or checks no claims.
+    The figure of a cell tagged ``recorded`` is kept beside the numbers, as PNG; it must not show single records of
+    data that may not ship. Returns the path of the JSON file. A ChapterError says that the chapter fails, or checks no
+    claims.
     """
     parameters = chapters.profile_parameters(name, profile)
     found = executed(chapters.path(name), parameters)
     if found.run is None:
         raise ChapterError(f"{name} checks no claims, so there is nothing to record; record another chapter")
-    content = {
-        **found.run.to_dict(),
-        "parameters": parameters,
-        **found.took,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-    }
-    path = shipped("data") / "results" / profile / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    run = replace(found.run, details={"parameters": parameters, **found.took, "machine": machine})
+    path = shipped("data", "results", profile, f"{name}.json")
+    write_text(path, json.dumps(run.to_dict(), indent=1, ensure_ascii=False) + "\n")
     for figure in _figures(found.notebook, "recorded"):
         path.with_suffix(".png").write_bytes(figure)
     write_score()
@@ -243,17 +169,9 @@ def record(name, profile):
 
 
 def build_html(folder):
-    """Build the HTML of a folder that holds ``_config.yml``; warnings are errors.
+    """Build the HTML of a folder that holds ``_config.yml``, and return its first page.
 
-    Returns
-    -------
-    Path
-        Of the first page.
-
-    Raises
-    ------
-    ChapterError
-        If the build fails.
+    A warning is an error: then the book does not build, which a ChapterError says.
     """
     jupyter_book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
     if subprocess.run([*jupyter_book, "build", "-W", "--keep-going", str(folder)], check=False).returncode:

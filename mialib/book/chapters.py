@@ -1,4 +1,4 @@
-"""The book's chapters: which there are, their parameters in each profile, and how one is run through papermill."""
+"""The book's notebooks: which there are, their parameters in each profile, and how one is run through papermill."""
 
 import ast
 import os
@@ -28,13 +28,7 @@ def paths():
 
 
 def path(name):
-    """Return the path of one chapter.
-
-    Raises
-    ------
-    ChapterError
-        If there is no such chapter.
-    """
+    """Return the path of one chapter; a ChapterError says that there is none of this name."""
     known = {notebook.stem: notebook for notebook in paths()}
     if name not in known:
         raise ChapterError(f"there is no chapter {name!r}; there are {', '.join(known)}")
@@ -42,12 +36,9 @@ def path(name):
 
 
 def profile_parameters(name, profile):
-    """Return a chapter's parameters in a profile, a dict; the default profile ``sample`` changes none.
+    """Return a chapter's parameters in a profile, a dict; ``sample`` changes none.
 
-    Raises
-    ------
-    ChapterError
-        If the profile has no file for this chapter.
+    A ChapterError says that the profile has no file for this chapter.
     """
     if profile == "sample":
         return {}
@@ -59,30 +50,16 @@ def profile_parameters(name, profile):
 
 
 def all_parameters(name, profile):
-    """Return all of a chapter's parameters in a profile, a dict, the chapter's defaults where the profile has none.
-
-    Raises
-    ------
-    ChapterError
-        If the profile has no file for this chapter.
-    """
+    """Return all of a chapter's parameters in a profile, a dict, the chapter's defaults where the profile has none."""
     given = profile_parameters(name, profile)
     defaults = papermill.inspect_notebook(str(path(name)))
     return {key: ast.literal_eval(of["default"]) for key, of in defaults.items()} | given
 
 
 def execute(source, output, parameters=None):
-    """Run a chapter beside its final place, then rename; a chapter that fails leaves nothing there.
+    """Run a notebook beside its final place, then rename; one that fails leaves nothing there.
 
-    Parameters
-    ----------
-    source, output : path
-    parameters : dict, optional
-
-    Raises
-    ------
-    ChapterError
-        With the message of the cell that failed.
+    A ChapterError then has the message of the cell that failed. `parameters` is a dict.
     """
     output = Path(output).resolve()
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -99,11 +76,11 @@ def execute(source, output, parameters=None):
             )
         except PapermillExecutionError as error:
             raise ChapterError(f"{Path(source).stem}: {error.ename}: {error.evalue}") from error
-        strip(partial)
+        _strip(partial)
         os.replace(partial, output)
 
 
-def strip(executed):
+def _strip(executed):
     """Remove from an executed notebook what differs between runs: timings, paths, versions."""
     notebook = nbformat.read(executed, as_version=4)
     notebook.metadata = {
@@ -112,6 +89,5 @@ def strip(executed):
     }
     for position, cell in enumerate(notebook.cells):
         cell.id = f"cell-{position}"
-        kept = {"tags", "mystnb"}
-        cell.metadata = {key: value for key, value in cell.metadata.items() if key in kept and value}
+        cell.metadata = {key: value for key, value in cell.metadata.items() if key in ("tags", "mystnb") and value}
     nbformat.write(notebook, executed)

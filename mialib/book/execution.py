@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,80 +17,50 @@ from pathlib import Path
 import nbformat
 import psutil
 
+import mialib
 from mialib.base.machine import cache_dir, shipped
 from mialib.book.chapters import ChapterError, execute
 from mialib.book.costs import multiplications_a_core_second
 from mialib.book.runs import run_in_notebook
-from mialib.models.cache import USED, code_sha256
+from mialib.models.cache import USED, ModelCache, code_sha256
 
 PERIOD = 0.2
-"""Seconds between two looks at what the chapter takes."""
+"""Seconds between two looks at the memory that a chapter holds."""
 
 
-class Meter:
-    """Watches this process and all that it starts.
+class Watch(threading.Thread):
+    """Looks from time to time how many bytes this process and all that it starts hold together; `peak` is the most.
 
-    Attributes
-    ----------
-    peak : int
-        Most bytes of memory that all of them held together; what they share counts for each.
+    Chapters train in processes side by side, of which `resource` knows only the largest. What they share counts for
+    each. The watch also ends them all if the process that started this one is gone.
     """
 
     def __init__(self):
-        self._process, self._parent = psutil.Process(), os.getppid()
-        self.peak, self._cpu = 0, {}
-        self.look()
-        self._before = sum(self._cpu.values())
+        super().__init__(daemon=True)
+        self.peak, self._parent = 0, os.getppid()
 
-    @property
-    def cpu_seconds(self):
-        """Seconds of processor time of all of them, since the watch began (float)."""
-        return sum(self._cpu.values()) - self._before
-
-    def look(self):
-        """Take note of what they hold and took."""
-        held = 0
-        for process in [self._process, *self._process.children(recursive=True)]:
-            try:
-                with process.oneshot():
-                    held += process.memory_info().rss
-                    times = process.cpu_times()
-                    self._cpu[process.pid, process.create_time()] = times.user + times.system
-            except psutil.Error:
-                continue
-        self.peak = max(self.peak, held)
-
-    def watch(self):
-        """Look from time to time; end all of them if the process that started this one is gone."""
+    def run(self):
+        """Look."""
         while True:
-            self.look()
+            own, held = psutil.Process(), 0
+            started = own.children(recursive=True)
+            for process in (own, *started):
+                with suppress(psutil.Error):
+                    held += process.memory_info().rss
+            self.peak = max(self.peak, held)
             if os.getppid() != self._parent:
-                for process in self._process.children(recursive=True):
+                for process in started:
                     process.kill()
                 os._exit(1)
             time.sleep(PERIOD)
 
 
 def measured(source, output, parameters, environment=None):
-    """Run a notebook and return what that took.
+    """Run a notebook, with variables besides one's own, and return what that took, a dict.
 
-    Parameters
-    ----------
-    source, output : path
-    parameters : dict
-    environment : dict of str to str, optional
-        Variables to set besides one's own.
-
-    Returns
-    -------
-    dict
-        ``seconds``, ``CPU seconds``, ``peak memory in MiB`` and ``models``, trained or from the cache;
-        ``multiplications a core-second`` that the machine made just before, and its ``cores``.
-
-    Raises
-    ------
-    mialib.book.chapters.ChapterError
-        With the message of the cell that failed. There is no output then.
+    It has ``seconds``, ``CPU seconds``, ``peak memory in MiB`` and ``models``, trained or from the cache, which keeps
+    ``cache in MiB`` of them; ``multiplications a core-second`` that the machine made just before, and its ``cores``.
+    A ChapterError has the message of the cell that failed. There is no output then.
     """
     ended = subprocess.run(
         [sys.executable, "-m", "mialib.book.execution", source, output],
@@ -108,8 +79,8 @@ def measured(source, output, parameters, environment=None):
 def main(source, output):
     """Run a notebook with the parameters of standard input; write what it took to standard output."""
     rate = round(multiplications_a_core_second())
-    meter, started = Meter(), time.monotonic()
-    threading.Thread(target=meter.watch, daemon=True).start()
+    watch, started, before = Watch(), time.monotonic(), sum(os.times()[:4])
+    watch.start()
     with tempfile.NamedTemporaryFile("r", encoding="utf-8") as used:
         os.environ[USED] = used.name
         try:
@@ -117,15 +88,16 @@ def main(source, output):
         except ChapterError as error:
             print(" ".join(str(error).split()), file=sys.stderr)
             return 1
-        meter.look()
-        took = {
-            "seconds": round(time.monotonic() - started, 1),
-            "CPU seconds": round(meter.cpu_seconds, 1),
-            "peak memory in MiB": meter.peak // 2**20,
-            "models": len(set(used.read().split())),
-            "multiplications a core-second": rate,
-            "cores": os.cpu_count(),
-        }
+        entries = [ModelCache().path(key) for key in set(used.read().split())]
+    took = {
+        "seconds": round(time.monotonic() - started, 1),
+        "CPU seconds": round(sum(os.times()[:4]) - before, 1),  # of this process, and of all below it that ended
+        "peak memory in MiB": watch.peak // 2**20,
+        "models": len(entries),
+        "cache in MiB": round(sum(path.stat().st_size for path in entries if path.exists()) / 2**20, 1),
+        "multiplications a core-second": rate,
+        "cores": os.cpu_count(),
+    }
     print(json.dumps(took))
     return 0
 
@@ -136,15 +108,7 @@ if __name__ == "__main__":
 
 @dataclass(frozen=True)
 class Executed:
-    """A chapter that was run.
-
-    Parameters
-    ----------
-    notebook : Path
-        With its outputs.
-    took : dict
-        As `mialib.book.execution.measured` returns it.
-    """
+    """A chapter that was run: its notebook with outputs, and what that took, as `measured` returns it."""
 
     notebook: Path
     took: dict
@@ -156,50 +120,27 @@ class Executed:
 
 
 def kept(chapter, parameters):
-    """Return the run of a chapter with some parameters, an `Executed`, or None if there is none yet.
-
-    Parameters
-    ----------
-    chapter : path
-        Of a notebook.
-    parameters : dict
-    """
-    return _read(_folder(chapter, parameters), chapter)
-
-
-def _read(folder, chapter):
+    """Return the `Executed` of a notebook with some parameters, or None if it was not run yet."""
+    folder = _chapters() / key(chapter, parameters)
     try:
-        took = json.loads((folder / "took.json").read_text(encoding="utf-8"))
+        return Executed(folder / Path(chapter).name, json.loads((folder / "took.json").read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
-    return Executed(folder / Path(chapter).name, took)
 
 
 def executed(chapter, parameters, environment=None):
-    """Return the run of a chapter with some parameters, made now if there is none yet.
+    """Return the `Executed` of a notebook with some parameters, run now if it was not yet.
 
-    Parameters
-    ----------
-    chapter : path
-        Of a notebook.
-    parameters : dict
-    environment : dict of str to str, optional
-        Variables to set for the run, which decide where it runs, but not what comes out.
-
-    Returns
-    -------
-    Executed
-
-    Raises
-    ------
-    mialib.book.chapters.ChapterError
-        If a cell fails; nothing is kept then, except the models that were trained.
+    `environment` holds variables for the run, which decide where it runs, but not what comes out. A ChapterError says
+    that a cell fails; nothing is kept then, except the models that were trained.
     """
-    folder = _folder(chapter, parameters)
-    if found := _read(folder, chapter):
+    if found := kept(chapter, parameters):
         return found
+    folder = _chapters() / key(chapter, parameters)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(folder.parent)
+    for partial in folder.parent.glob("*.part"):  # what processes that were killed left half-done
+        if not psutil.pid_exists(int(partial.name.split("-")[0])):
+            shutil.rmtree(partial, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{os.getpid()}-", suffix=".part") as partial:
         notebook = Path(partial, "run", Path(chapter).name)
         took = measured(chapter, notebook, parameters, environment)
@@ -207,38 +148,33 @@ def executed(chapter, parameters, environment=None):
         try:
             os.replace(notebook.parent, folder)
         except OSError:
-            if not folder.exists():  # another process was faster
+            if not folder.exists():  # else another process was faster
                 raise
-    return _read(folder, chapter)
+    return Executed(folder / notebook.name, took)
 
 
 def all_kept():
     """Return the folders of all runs that are kept, a list of Path."""
-    return [path.parent for path in sorted((cache_dir() / "chapters").glob("*/took.json"))]
+    return [path.parent for path in sorted(_chapters().glob("*/took.json"))]
 
 
-def _sweep(folder):
-    """Remove what processes that were killed left half-done."""
-    for partial in folder.glob("*.part"):
-        if not psutil.pid_exists(int(partial.name.split("-")[0])):
-            shutil.rmtree(partial, ignore_errors=True)
+def _chapters():
+    return cache_dir() / "chapters"
 
 
-def _folder(chapter, parameters):
-    return cache_dir() / "chapters" / _key(chapter, parameters)
-
-
-def _key(chapter, parameters):
+def key(chapter, parameters):
+    """Return the sha256 of everything that decides what a notebook shows with some parameters, 32 digits of it."""
     cells = nbformat.read(chapter, as_version=4).cells
     recorded = sorted(shipped("data", "results").glob(f"*/{Path(chapter).stem}.json"))
-    others = [path for path in recorded if path.parent.name != parameters.get("profile")]
+    others = [json.loads(path.read_text("utf-8")) for path in recorded if path.parent.name != parameters.get("profile")]
+    code = sorted(Path(mialib.__file__).parent.rglob("*.py"))
     parts = {
         "cells": [[cell.cell_type, cell.source, cell.metadata.get("tags", [])] for cell in cells],
         "parameters": parameters,
-        "code": code_sha256(path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.parent.rglob("*.py"))),
-        "claims": shipped("book", "claims.yaml").read_text(encoding="utf-8"),
+        "code": code_sha256(path.read_text("utf-8") for path in code),
+        "claims": shipped("book", "claims.yaml").read_text("utf-8"),
         "data": [*_files(os.environ.get("MIALIB_DATA")), *_files(shipped("data"))],
-        "recorded": [_numbers(path) for path in others],
+        "recorded": [[run["origin"], run["numbers"]] for run in others],
         "versions": [version(name) for name in ("torch", "numpy", "scikit-learn", "matplotlib")],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
@@ -247,8 +183,3 @@ def _key(chapter, parameters):
 def _files(folder):
     """Return names and sizes; what is in them is checked when they are read."""
     return [[path.name, path.stat().st_size] for path in sorted(Path(folder).glob("*.*"))] if folder else []
-
-
-def _numbers(path):
-    content = json.loads(path.read_text(encoding="utf-8"))
-    return [content["origin"], content["numbers"]]

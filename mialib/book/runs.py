@@ -1,27 +1,20 @@
-"""What a chapter measured, and under which conditions."""
+"""What chapters measured, and under which conditions: in an executed notebook, and recorded in ``data/results``."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from mialib.base.machine import shipped
 from mialib.datasets.dataset import Provenance
 from mialib.metrics import Estimate
 
+RECORDED = "laptop"
+"""The profile whose recorded runs stand beside what a chapter measures."""
+
 
 @dataclass(frozen=True)
 class Origin:
-    """The conditions under which a chapter measured its numbers, shown beside all of them.
-
-    Parameters
-    ----------
-    chapter : str
-        Name of the chapter's file, without its ending.
-    profile : str
-        Name of the set of parameters: ``sample``, ``laptop``, ``paper``, or one's own.
-    seed : int
-    data : Provenance
-    """
+    """The conditions under which a chapter measured its numbers."""
 
     chapter: str
     profile: str
@@ -33,15 +26,6 @@ class Origin:
         """One line for a figure's corner and a table's foot (str)."""
         return f"{self.data.name} · {self.data.kind} data · profile {self.profile} · seed {self.seed}"
 
-    def to_dict(self):
-        """Return the fields as nested plain dicts."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, fields):
-        """Return the Origin that `to_dict` came from."""
-        return cls(**{**fields, "data": Provenance(**fields["data"])})
-
 
 @dataclass(frozen=True)
 class Run:
@@ -51,42 +35,49 @@ class Run:
     ----------
     origin : Origin
     numbers : dict of str to float or Estimate
+    details : dict
+        Of a recorded run: its ``parameters``, the ``machine``, and what it took, as
+        `mialib.book.execution.measured` returns it.
     """
 
     origin: Origin
     numbers: dict
+    details: dict = field(default_factory=dict)
 
     def to_dict(self):
         """Return the run as plain dicts that JSON can hold."""
-        numbers = {n: asdict(v) if isinstance(v, Estimate) else v for n, v in self.numbers.items()}
-        return {"origin": self.origin.to_dict(), "numbers": numbers}
+        numbers = {
+            name: {"value": float(v), "low": v.low, "high": v.high} if isinstance(v, Estimate) else v
+            for name, v in self.numbers.items()
+        }
+        return {"origin": asdict(self.origin), "numbers": numbers, **self.details}
 
     @classmethod
     def from_dict(cls, fields):
-        """Return the Run that `to_dict` came from; further fields are ignored."""
-        numbers = {n: Estimate(**v) if isinstance(v, dict) else v for n, v in fields["numbers"].items()}
-        return cls(Origin.from_dict(fields["origin"]), numbers)
+        """Return the Run that `to_dict` came from."""
+        details = dict(fields)
+        origin, numbers = details.pop("origin"), details.pop("numbers")
+        numbers = {name: Estimate(**v) if isinstance(v, dict) else v for name, v in numbers.items()}
+        return cls(Origin(**{**origin, "data": Provenance(**origin["data"])}), numbers, details)
 
 
-def recorded_runs(profile, folder=None):
-    """Return the recorded runs of a profile, a dict from chapter to `Run`.
+def recorded_run(chapter, profile=RECORDED):
+    """Return the recorded `Run` of a chapter, or None."""
+    path = shipped("data", "results", profile, f"{chapter}.json")
+    return Run.from_dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
-    Parameters
-    ----------
-    profile : str
-    folder : path, optional
-        By default the project's ``data/results``.
-    """
-    folder = Path(folder or shipped("data", "results")) / profile
-    runs = [Run.from_dict(json.loads(path.read_text(encoding="utf-8"))) for path in sorted(folder.glob("*.json"))]
-    return {run.origin.chapter: run for run in runs}
+
+def recorded_runs(profile):
+    """Return the recorded runs of a profile, a dict from chapter to `Run`."""
+    chapters = sorted(path.stem for path in shipped("data", "results", profile).glob("*.json"))
+    return {chapter: recorded_run(chapter, profile) for chapter in chapters}
 
 
 def run_in_notebook(path):
     """Return the `Run` that an executed chapter holds in its outputs, or None."""
     cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
-    outputs = [output for cell in cells for output in cell.get("outputs", ())]
-    kept = [output["metadata"]["mialib"] for output in outputs if "mialib" in output.get("metadata", {})]
+    metadata = [output.get("metadata", {}) for cell in cells for output in cell.get("outputs", ())]
+    kept = [of["mialib"] for of in metadata if "mialib" in of]
     return Run.from_dict(kept[-1]) if kept else None
 
 

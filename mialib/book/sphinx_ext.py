@@ -8,8 +8,9 @@ import nbformat
 import yaml
 
 from mialib.base.machine import shipped
+from mialib.book.runs import RECORDED, recorded_run
 
-PROFILES = ("laptop", "paper")
+PROFILES = (RECORDED, "paper")
 
 
 def setup(app):
@@ -20,11 +21,10 @@ def setup(app):
 
 
 def _add(app, docname, source):
-    if Path(app.env.doc2path(docname)).suffix != ".ipynb":
-        return
-    notebook = nbformat.reads(source[0], as_version=4)
-    notebook.cells.append(nbformat.v4.new_markdown_cell(run_again(Path(docname).name)))
-    source[0] = nbformat.writes(notebook)
+    if Path(app.env.doc2path(docname)).suffix == ".ipynb":
+        notebook = nbformat.reads(source[0], as_version=4)
+        notebook.cells.append(nbformat.v4.new_markdown_cell(run_again(Path(docname).name)))
+        source[0] = nbformat.writes(notebook)
 
 
 def _mend(app, pagename, templatename, context, doctree):
@@ -35,13 +35,7 @@ def _mend(app, pagename, templatename, context, doctree):
 
 
 def run_again(name):
-    """Return how long a chapter runs and how to run it again, as Markdown.
-
-    Parameters
-    ----------
-    name : str
-        Of a chapter. Times are those of the runs that were recorded, and of the last refresh.
-    """
+    """Return, as Markdown, how to run a chapter again, and how long that took when it was refreshed and recorded."""
     seconds = json.loads(shipped("book", "times.json").read_text(encoding="utf-8")).get(name)
     lines = [f"`mia run {name}`" + (f": about {_spoken(seconds)} on 2 cores, profile sample" if seconds else "")]
     for profile in PROFILES:
@@ -54,12 +48,10 @@ def run_again(name):
 
 
 def _recorded(name, profile):
-    path = shipped("data", "results", profile, f"{name}.json")
-    if not path.exists():
+    if (run := recorded_run(name, profile)) is None:
         return "not recorded"
-    took = json.loads(path.read_text(encoding="utf-8"))
-    memory = took["peak memory in MiB"] / 1024
-    return f"{_spoken(took['seconds'])} and {memory:.1f} GiB from an empty cache, when it was recorded"
+    memory = run.details["peak memory in MiB"] / 1024
+    return f"{_spoken(run.details['seconds'])} and {memory:.1f} GiB from an empty cache, when it was recorded"
 
 
 def _spoken(seconds):
@@ -67,8 +59,7 @@ def _spoken(seconds):
 
 
 def _example(name):
-    """Return the first number in a chapter's profile as a papermill parameter."""
-    path = shipped("book", "profiles", "laptop", f"{name}.yaml")
+    """Return the first whole number in a chapter's profile as a papermill parameter."""
+    path = shipped("book", "profiles", RECORDED, f"{name}.yaml")
     given = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
-    numbers = [f"{key} {shlex.quote(str(value))}" for key, value in given.items() if type(value) is int]
-    return numbers[0] if numbers else None
+    return next((f"{key} {shlex.quote(str(value))}" for key, value in given.items() if type(value) is int), None)

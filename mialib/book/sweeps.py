@@ -17,22 +17,9 @@ from mialib.metrics import Estimate
 
 
 def grid(texts):
-    """Return the points of a grid.
+    """Return all combinations, a list of dict, of texts such as ``n_shadow=1,2,5`` or, whole numbers, ``seed=0..4``.
 
-    Parameters
-    ----------
-    texts : sequence of str
-        Such as ``n_shadow=1,2,5`` or, whole numbers from first to last, ``seed=0..4``.
-
-    Returns
-    -------
-    list of dict
-        All combinations, a value for each name.
-
-    Raises
-    ------
-    ValueError
-        If a text is not of that form, or a name comes twice.
+    A ValueError says that a text is not of that form, or a name comes twice.
     """
     axes = {}
     for text in texts:
@@ -42,82 +29,69 @@ def grid(texts):
         if name in axes:
             raise ValueError(f"{name} is in the grid twice; give all its values at once")
         axes[name] = _values(values)
-    return [dict(zip(axes, point, strict=True)) for point in itertools.product(*axes.values())]
+    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
 
 def _values(text):
     first, dots, last = text.partition("..")
-    if dots:
-        try:
-            values = list(range(int(first), int(last) + 1))
-        except ValueError:
-            raise ValueError(f"{text!r} is no range; write whole numbers, such as 0..4") from None
-        if not values:
-            raise ValueError(f"range {text!r} is empty; its last number must not be below its first")
-        return values
-    return [yaml.safe_load(value) for value in text.split(",")]
+    if not dots:
+        return [yaml.safe_load(value) for value in text.split(",")]
+    try:
+        values = list(range(int(first), int(last) + 1))
+    except ValueError:
+        raise ValueError(f"{text!r} is no range; write whole numbers, such as 0..4") from None
+    if not values:
+        raise ValueError(f"range {text!r} is empty; its last number must not be below its first")
+    return values
 
 
-def sweep(chapter, points, given, folder, environment=None):
-    """Run a chapter at every point of a grid and collect what it measured.
+def sweep(chapter, combinations, given, folder, environment=None):
+    """Run a chapter at every combination of a grid and collect what it measured.
 
-    Points that were run before are not run again. A point that fails is left out, and the others go on.
-
-    Parameters
-    ----------
-    chapter : str
-    points : list of dict
-    given : dict
-        Parameters that all points share.
-    folder : path
-        Where the executed notebooks go, and the table ``numbers.csv``.
-    environment : dict of str to str, optional
+    Combinations that were run before are not run again. One that fails is left out, and the others go on. The executed
+    notebooks go into `folder`, and the table as ``numbers.csv``; `given` are the parameters that all combinations
+    share, `environment` variables for the runs.
 
     Returns
     -------
     numbers : DataFrame
-        A row a point and quantity: the point's parameters, then ``quantity``, ``value``, ``low`` and
-        ``high`` (NaN where there is no interval), ``data`` and ``sha256``.
+        A row for each combination and quantity: the combination's parameters, then ``quantity``, ``value``,
+        ``low`` and ``high`` (NaN where there is no interval), ``data`` and ``sha256``.
     failures : dict of str to str
-        What went wrong, by point.
-
-    Raises
-    ------
-    ValueError
-        If the chapter has no parameter of a name in the grid.
-    ChapterError
-        If there is no such chapter, or every point fails.
+        What went wrong, by combination; if all fail, a ChapterError is raised.
     """
     path, folder = chapters.path(chapter), Path(folder)
-    names, known = set(given).union(*points), chapters.all_parameters(chapter, "sample")
+    names, known = set(given).union(*combinations), chapters.all_parameters(chapter, "sample")
     if unknown := sorted(names - set(known)):
         raise ValueError(f"{chapter} has no parameter {unknown[0]!r}; it has {', '.join(known)}")
-    frames, failures = [], {}
-    for point in tqdm(points, f"sweep of {chapter}", unit="run"):
+    rows, failures = [], {}
+    for combination in tqdm(combinations, f"sweep of {chapter}", unit="run"):
+        parameters = {**given, **combination}
         try:
-            found = executed(path, {**given, **point}, environment)
+            found = executed(path, parameters, environment)
         except ChapterError as error:
-            failures[json.dumps(point)] = str(error)
+            failures[json.dumps(combination)] = str(error)
             continue
-        name = hashlib.sha256(json.dumps({**given, **point}, sort_keys=True).encode()).hexdigest()[:8]
+        name = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:8]
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{chapter}-{name}.ipynb").write_bytes(found.notebook.read_bytes())
-        frames.append(_rows(point, found.run))
-    if not frames:
+        rows += _rows(combination, found.run)
+    if not rows:
         raise ChapterError(f"every point failed; the first: {next(iter(failures.values()))}")
-    numbers = pd.concat(frames, ignore_index=True)
+    numbers = pd.DataFrame(rows)
     write_text(folder / "numbers.csv", numbers.to_csv(index=False))
     return numbers, failures
 
 
-def _rows(point, run):
+def _rows(combination, run):
     if run is None:
         raise ValueError("this chapter measures nothing; sweep another")
-    rows = [
+    shown = {name: str(value) if isinstance(value, list | dict) else value for name, value in combination.items()}
+    return [
         {
-            **{name: str(value) if isinstance(value, list | dict) else value for name, value in point.items()},
+            **shown,
             "quantity": quantity,
-            "value": float(getattr(value, "value", value)),
+            "value": float(value),
             "low": getattr(value, "low", float("nan")),
             "high": getattr(value, "high", float("nan")),
             "data": run.origin.data.kind,
@@ -125,29 +99,13 @@ def _rows(point, run):
         }
         for quantity, value in run.numbers.items()
     ]
-    return pd.DataFrame(rows)
 
 
 def lines(numbers, axis, quantity):
-    """Return one quantity along one axis of a grid, for `mialib.plots.points.curve`.
+    """Return one quantity along one axis of the numbers of `sweep`, as `mialib.plots.points.curve` takes it.
 
-    Parameters
-    ----------
-    numbers : DataFrame
-        From `sweep`.
-    axis : str
-        Name of a parameter, the horizontal axis; of numbers.
-    quantity : str
-
-    Returns
-    -------
-    dict of str to dict of float to Estimate
-        A line for each combination of the other parameters but the seed; mean and range over seeds.
-
-    Raises
-    ------
-    ValueError
-        If the chapter did not measure the quantity, or the axis holds no numbers.
+    A line for each combination of the other parameters but the seed: a dict from the value of the parameter `axis` to
+    an Estimate, mean and range over seeds.
     """
     rows = numbers[numbers["quantity"] == quantity]
     if rows.empty:
@@ -161,6 +119,6 @@ def lines(numbers, axis, quantity):
     drawn = {}
     for key, group in groups:
         name = ", ".join(f"{other} {value}" for other, value in zip(others, key, strict=True)) or quantity
-        of = group.groupby(axis)["value"].agg(["mean", "min", "max"])
-        drawn[name] = {x: Estimate(*map(float, row)) for x, *row in of.itertuples()}
+        along = group.groupby(axis)["value"].agg(["mean", "min", "max"])
+        drawn[name] = {x: Estimate(*map(float, row)) for x, *row in along.itertuples()}
     return drawn

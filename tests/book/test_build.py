@@ -46,7 +46,7 @@ def test_a_chapter_is_thin_and_complete(path):
                 assert "mialib-origin" in output.data["text/html"]
     assert any(cell.outputs for cell in cells)
     if path.stem != "scoreboard":
-        assert "tables.check(origin, numbers)" in cells[-1].source
+        assert "chapter.check(numbers)" in cells[-1].source
         assert "nbval-ignore-output" not in tags(cells[-1])
         assert runs.run_in_notebook(path).origin.chapter == path.stem
 
@@ -173,7 +173,7 @@ def test_a_broken_verdict_fails_the_notebook_test(tmp_path, epochs):
     assert ended.returncode == (0 if epochs == "100" else 1), ended.stdout
     if epochs == "0":
         assert "Cell outputs differ" in ended.stdout
-        assert "tables.check(origin, numbers)" in ended.stdout
+        assert "chapter.check(numbers)" in ended.stdout
 
 
 def test_a_book_with_a_warning_does_not_build(tmp_path, capfd):

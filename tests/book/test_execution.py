@@ -4,22 +4,23 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import nbformat
 import psutil
 import pytest
 
+import mialib
 from mialib.base import machine
 from mialib.book import execution as module
 from mialib.book.chapters import ChapterError
-from mialib.book.execution import executed, kept
+from mialib.book.execution import executed, kept, key
 
 SOURCE = """
 import os
 import numpy as np
-from mialib.book import claims, tables
+from mialib.book.chapter import Chapter
 from mialib.models.cache import ModelCache
-from mialib.book.runs import Origin
 from mialib.datasets.dataset import Provenance
 """
 
@@ -30,8 +31,8 @@ def chapter(folder, work, name="toy"):
         nbformat.v4.new_code_cell("seed = 0  # decides\nvalue = 1.0  # measured", metadata={"tags": ["parameters"]}),
         nbformat.v4.new_code_cell(SOURCE + work),
         nbformat.v4.new_code_cell(
-            f"origin = Origin({name!r}, 'own', seed, Provenance('toy', 'sample', 'here', 'none', '0' * 64))\n"
-            "tables.check(origin, {'number': value})"
+            f"chapter = Chapter({name!r}, 'own', seed, Provenance('toy', 'sample', 'here', 'none', '0' * 64))\n"
+            "chapter.check({'number': value})"
         ),
     ]
     path = folder / f"{name}.ipynb"
@@ -43,7 +44,7 @@ def chapter(folder, work, name="toy"):
 def test_a_run_is_measured_kept_and_not_made_twice(tmp_path, monkeypatch):
     work = (
         "held = np.ones(40_000_000)\n"
-        "ModelCache().put('ab' * 32, np.zeros(3, np.float32))\nModelCache().get('ab' * 32)\n"
+        "ModelCache().put('ab' * 32, np.zeros(2**18, np.float32))\nModelCache().get('ab' * 32)\n"
         "import time; started = time.process_time()\nwhile time.process_time() < started + 1: pass"
     )
     path = chapter(tmp_path, work)
@@ -51,6 +52,7 @@ def test_a_run_is_measured_kept_and_not_made_twice(tmp_path, monkeypatch):
     found = executed(path, {"value": 2.5})
     assert found.run.numbers == {"number": 2.5}
     assert found.took["models"] == 1
+    assert found.took["cache in MiB"] == 1.0
     assert found.took["peak memory in MiB"] > 320
     assert found.took["CPU seconds"] > 1
     assert found.took["multiplications a core-second"] > 0
@@ -59,22 +61,40 @@ def test_a_run_is_measured_kept_and_not_made_twice(tmp_path, monkeypatch):
     assert kept(path, {"value": 2.6}) is None
 
 
+def test_memory_and_processor_time_are_those_of_all_processes_together(tmp_path):
+    work = (
+        "import joblib, time\n"
+        "def burn(i):\n"
+        "    held, started = np.ones(20_000_000), time.process_time()\n"
+        "    while time.process_time() < started + 2: pass\n"
+        "joblib.Parallel(2, prefer='processes')(joblib.delayed(burn)(i) for i in range(2))"
+    )
+    took = executed(chapter(tmp_path, work), {}).took
+    assert took["peak memory in MiB"] > 2 * 150
+    assert took["CPU seconds"] > 2 * 2
+    assert took["models"] == took["cache in MiB"] == 0
+
+
 def test_what_decides_a_run_decides_its_key(tmp_path, monkeypatch):
     path, other = chapter(tmp_path, ""), chapter(tmp_path, "1", "other")
-    keys = {module._key(path, {}), module._key(other, {}), module._key(path, {"seed": 1})}
-    monkeypatch.setattr(module, "code_sha256", lambda sources: "another version of the package")
-    keys.add(module._key(path, {}))
+    keys = {key(path, {}), key(other, {}), key(path, {"seed": 1})}
+    read = []
+    monkeypatch.setattr(module, "code_sha256", lambda sources: read.extend(sources) or "another version of the package")
+    keys.add(key(path, {}))
+    package = Path(mialib.__file__).parent
+    assert sorted(read) == sorted(source.read_text("utf-8") for source in package.rglob("*.py"))
+    assert (package / "attack" / "shadow.py").read_text("utf-8") in read
     data = tmp_path / "data"
     data.mkdir()
     (data / "records.npz").write_bytes(b"12")
     monkeypatch.setenv("MIALIB_DATA", str(data))
-    keys.add(module._key(path, {}))
+    keys.add(key(path, {}))
     assert len(keys) == 5
     outputs = nbformat.read(path, as_version=4)
     outputs.cells[0].outputs = [nbformat.v4.new_output("stream", text="seen")]
-    before = module._key(path, {})
+    before = key(path, {})
     nbformat.write(outputs, path)
-    assert module._key(path, {}) == before
+    assert key(path, {}) == before
 
 
 def test_recording_a_run_does_not_make_it_stale(tmp_path, monkeypatch):
@@ -82,11 +102,11 @@ def test_recording_a_run_does_not_make_it_stale(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "shipped", lambda *parts: tmp_path.joinpath(*parts))
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "claims.yaml").write_text("[]", encoding="utf-8")
-    before = [module._key(path, {"profile": profile}) for profile in ("laptop", "sample")]
+    before = [key(path, {"profile": profile}) for profile in ("laptop", "sample")]
     recorded = tmp_path / "data" / "results" / "laptop" / "location.json"
     recorded.parent.mkdir(parents=True)
     recorded.write_text('{"origin": {}, "numbers": {"precision": 0.9}}', encoding="utf-8")
-    after = [module._key(path, {"profile": profile}) for profile in ("laptop", "sample")]
+    after = [key(path, {"profile": profile}) for profile in ("laptop", "sample")]
     assert after[0] == before[0]
     assert after[1] != before[1]  # its page shows the recorded run
 

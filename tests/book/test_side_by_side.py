@@ -8,6 +8,7 @@ import pytest
 
 from mialib.book import build, chapters, costs, execution, runs
 from mialib.book.chapters import ChapterError
+from mialib.book.costs import Cost
 from mialib.book.execution import Executed
 
 ROOT = Path(__file__).parents[2]
@@ -69,8 +70,8 @@ def test_chapters_run_side_by_side_where_memory_allows(tmp_path, monkeypatch):
     for name in names:
         shutil.copy(ROOT / "book" / f"{name}.ipynb", tmp_path)
     needs = {"location": 3, "noise": 3, "texas": 5, "cifar": 20}
-    monkeypatch.setattr(build, "_memory", lambda name, given: needs[name])
-    monkeypatch.setattr(build.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 8}))
+    monkeypatch.setattr(costs, "cost", lambda name, given: Cost(1, 1, 1, memory=needs[name], disk=1))
+    monkeypatch.setattr(build.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 8 * 2**20}))
     lock, running, most, together = threading.Lock(), set(), [0], []
 
     def run(path, parameters, environment):
@@ -99,6 +100,9 @@ def test_the_first_lines_of_a_dry_run(monkeypatch):
         path.stem for path in chapters.paths() if path.stem != "scoreboard"
     ]
     assert lines[-2].startswith("all, one after the other")
+    assert "nan" not in " ".join(lines)
+    location = lines[1 + [path.stem for path in chapters.paths()].index("location")].split()
+    assert (location[1], location[4]) == ("61", "3,214")
     assert "100 billion multiplications a second" in lines[-1]
 
 

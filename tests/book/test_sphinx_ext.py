@@ -2,6 +2,7 @@
 
 import functools
 import io
+import json
 import shutil
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +15,9 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from mialib.book import build, sphinx_ext
+from mialib.book import build, runs, sphinx_ext
+from mialib.book.runs import Origin, Run
+from mialib.datasets.dataset import Provenance
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 WIDTHS = {"desktop": 1280, "phone": 390}
@@ -149,7 +152,8 @@ def test_figures_stay_readable_in_dark_mode(site, browser):
 def test_a_chapter_says_how_to_run_it_again(tmp_path, monkeypatch):
     (tmp_path / "book" / "profiles" / "laptop").mkdir(parents=True)
     (tmp_path / "data" / "results" / "laptop").mkdir(parents=True)
-    monkeypatch.setattr(sphinx_ext, "shipped", lambda *parts: tmp_path.joinpath(*parts))
+    for module in (sphinx_ext, runs):
+        monkeypatch.setattr(module, "shipped", lambda *parts: tmp_path.joinpath(*parts))
     (tmp_path / "book" / "times.json").write_text('{"toy": 12}', encoding="utf-8")
     profile = tmp_path / "book" / "profiles" / "laptop" / "toy.yaml"
     profile.write_text("source: real\nshares: [1]\nconvolutions: true\nsize: 1200\nseed: 0\n", encoding="utf-8")
@@ -159,6 +163,8 @@ def test_a_chapter_says_how_to_run_it_again(tmp_path, monkeypatch):
     assert "`papermill book/toy.ipynb out.ipynb -p size 1200`" in text
     assert "paper" not in text.replace("papermill", "")
     recorded = tmp_path / "data" / "results" / "laptop" / "toy.json"
-    recorded.write_text('{"seconds": 430.0, "peak memory in MiB": 1536}', encoding="utf-8")
+    origin = Origin("toy", "laptop", 0, Provenance("set", "sample", "here", "none", "0" * 64))
+    run = Run(origin, {}, {"seconds": 430.0, "peak memory in MiB": 1536})
+    recorded.write_text(json.dumps(run.to_dict()), encoding="utf-8")
     assert "7 minutes and 1.5 GiB from an empty cache" in sphinx_ext.run_again("toy")
     assert sphinx_ext.run_again("unknown").count("\n- ") == 1

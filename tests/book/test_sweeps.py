@@ -72,7 +72,7 @@ def test_a_sweep_is_one_tidy_table(chapters):
     assert list(drawn) == ["precision"]
     assert list(drawn["precision"]) == [10, 20]
     mean = drawn["precision"][10]
-    assert (mean.value, mean.low, mean.high) == pytest.approx((10.05, 10.0, 10.1))
+    assert (mean, mean.low, mean.high) == pytest.approx((10.05, 10.0, 10.1))
 
 
 def test_other_parameters_are_lines_of_their_own(chapters):

@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -7,6 +6,7 @@ import pytest
 
 from mialib.book import claims, runs, tables
 from mialib.book.runs import Origin, Run
+from mialib.book.tables import Table, VerdictTable
 from mialib.datasets.dataset import Provenance
 from mialib.metrics import Estimate
 
@@ -19,27 +19,22 @@ NUMBERS = {
 }
 
 
-def test_every_table_says_where_its_numbers_come_from():
-    for table in (
-        tables.numbers_table({"here": NUMBERS}, ORIGIN, "and another"),
-        tables.quantile_table({"a": np.array([0.1, 0.2])}, ORIGIN),
-        tables.check(ORIGIN, NUMBERS),
-    ):
-        assert "location · real data · profile sample · seed 7" in table._repr_html_()
+def test_an_estimate_that_is_not_defined_is_blank_and_one_without_interval_a_number():
+    nan = float("nan")
+    rows = {"a": {"x": Estimate(nan), "y": Estimate(0.5), "n": 3}, "b": {"x": 0.25, "z": Estimate(1, 0, 1), "n": None}}
+    frame = Table(rows, "foot").frame
+    assert frame.columns.tolist() == ["x", "y", "n", "z"]
+    assert frame.loc["a"].tolist() == ["–", "0.500", "3", "–"]
+    assert frame.loc["b"].tolist() == ["0.250", "–", "–", "1.000 [0.000, 1.000]"]
 
 
-def test_cells():
-    table = tables.numbers_table({"paper": {"precision": 0.678, "other": 1.0}, "here": NUMBERS}, ORIGIN)
-    assert list(table.frame.index) == ["precision", "other", "target train accuracy", "target test accuracy", "recall"]
-    assert table.frame.loc["precision"].tolist() == ["0.678", "0.700 [0.600, 0.800]"]
-    assert table.frame.loc["recall"].tolist() == ["–", "–"]
-    assert "0.678" in repr(table)
-
-
-def test_quantiles():
-    frame = tables.quantile_table({"a": np.arange(1, 11) / 10}, ORIGIN).frame
-    assert frame.columns.tolist() == ["10%", "25%", "median", "75%", "90%"]
-    assert frame.loc["a"].tolist() == ["0.100", "0.300", "0.500", "0.800", "0.900"]
+def test_a_frame_is_a_table_too():
+    frame = pd.DataFrame({"x": [0.25, np.nan], "n": [1, 2], "words": ["a", "b"]}, index=["one", "two"])
+    table = Table(frame, "foot")
+    assert table.frame.loc["one"].tolist() == ["0.250", "1", "a"]
+    assert table.frame.loc["two"].tolist() == ["–", "2", "b"]
+    mean = pd.DataFrame({("precision", "own"): [0.5]}, index=[3])
+    assert Table(mean, "foot").frame.loc[3, ("precision", "own")] == "0.500"
 
 
 def test_text_in_a_foot_is_escaped():
@@ -47,7 +42,7 @@ def test_text_in_a_foot_is_escaped():
 
 
 def test_verdicts_name_each_claim_and_keep_the_run():
-    table = tables.check(ORIGIN, NUMBERS)
+    table = VerdictTable(Run(ORIGIN, NUMBERS))
     lines = dict(line.split(": ") for line in repr(table).splitlines())
     assert lines["location-train-accuracy"] == "reproduced"
     assert lines["location-test-accuracy"] == "not reproduced"
@@ -58,11 +53,11 @@ def test_verdicts_name_each_claim_and_keep_the_run():
     assert "not reproduced" in data["text/html"]
     kept = Run.from_dict(json.loads(json.dumps(metadata["mialib"])))
     assert kept.origin == ORIGIN
-    assert kept.numbers["precision"] == NUMBERS["precision"]
+    assert str(kept.numbers["precision"]) == "0.700 [0.600, 0.800]"
 
 
 def test_a_run_is_found_in_a_notebook(tmp_path):
-    _, metadata = tables.check(ORIGIN, NUMBERS)._repr_mimebundle_()
+    _, metadata = VerdictTable(Run(ORIGIN, NUMBERS))._repr_mimebundle_()
     notebook = {"cells": [{"outputs": [{"data": {}}, {"metadata": metadata}]}, {"source": "no outputs"}]}
     (tmp_path / "location.ipynb").write_text(json.dumps(notebook))
     (tmp_path / "other.ipynb").write_text(json.dumps({"cells": []}))
@@ -96,64 +91,3 @@ def test_the_books_folder_is_found_from_both_places(tmp_path, monkeypatch, folde
     monkeypatch.chdir("/")
     with pytest.raises(FileNotFoundError, match="neither the book's folder nor the one above"):
         tables.book_folder()
-
-
-def test_numbers_stand_beside_the_papers_and_a_recorded_run(monkeypatch):
-    recorded = Run(replace(ORIGIN, profile="laptop"), {"precision": 0.71, "recall": 0.99})
-    monkeypatch.setattr(runs, "recorded_runs", lambda profile: {"location": recorded})
-    table = tables.beside_paper("location", {**NUMBERS, "other": 1.0, "unknown": 2.0}, ORIGIN, also=["other"])
-    assert table.frame.columns.tolist() == ["paper", "here", "recorded run"]
-    assert table.frame.loc["precision"].tolist() == ["0.678", "0.700 [0.600, 0.800]", "0.710"]
-    assert table.frame.loc["other"].tolist() == ["–", "1.000", "–"]
-    assert "unknown" not in table.frame.index
-    assert "recorded run: location · real data · profile laptop" in table.foot
-    monkeypatch.setattr(runs, "recorded_runs", lambda profile: {})
-    assert tables.beside_paper("location", NUMBERS, ORIGIN).frame.columns.tolist() == ["paper", "here"]
-
-
-def test_a_recorded_figure_is_shown_and_a_missing_one_is_not(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "shipped", lambda *parts: tmp_path.joinpath(*parts))
-    assert tables.recorded_figure("location", "laptop") is None
-    path = tmp_path / "data" / "results" / "laptop" / "location.png"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n")
-    assert tables.recorded_figure("location", "laptop").data == path.read_bytes()
-
-
-def test_an_estimate_that_is_not_defined_is_blank_and_one_without_interval_a_number():
-    nan = float("nan")
-    rows = {"a": {"x": Estimate(nan, nan, nan), "y": Estimate(0.5, nan, nan)}, "b": {"x": 0.25, "z": Estimate(1, 0, 1)}}
-    frame = tables.by_row(rows, ORIGIN, "remark").frame
-    assert frame.loc["a"].tolist() == ["–", "0.500", "–"]
-    assert frame.loc["b"].tolist() == ["0.250", "–", "1.000 [0.000, 1.000]"]
-
-
-def test_rows_become_numbers_by_name():
-    assert tables.flat({"none": {"x": 1}, "L2": {"x": 2}}, "Texas") == {"x, none, Texas": 1, "x, L2, Texas": 2}
-
-
-def test_the_papers_table_stands_beside_ours_and_the_recorded_run(monkeypatch):
-    origin = replace(ORIGIN, chapter="mitigations")
-    ours = {"none": {"attack accuracy": Estimate(0.961, 0.9, 1)}, "own": {"attack accuracy": 0.7}}
-    monkeypatch.setattr(runs, "recorded_runs", lambda profile: {})
-    frame = tables.beside_table_iii(ours, "Purchase", origin).frame
-    assert frame.loc["none"].tolist() == ["0.66 / – / –", "0.92 / 0.96 / –", "0.87 / – / –", "1.00 / – / –"]
-    assert frame.loc["own", "attack accuracy"] == "– / 0.70 / –"
-    recorded = {"mitigations": Run(origin, {"attack accuracy, none, Purchase": Estimate(0.884, 0.8, 0.9)})}
-    monkeypatch.setattr(runs, "recorded_runs", lambda profile: recorded)
-    table = tables.beside_table_iii(ours, "Purchase", origin)
-    assert table.frame.loc["none", "attack accuracy"] == "0.92 / 0.96 / 0.88"
-    assert table.frame.loc["temperature 20", "recall"] == "0.86 / – / –"
-    assert "recorded run: location · real data" in table.foot
-
-
-def test_table_iii_is_as_printed():
-    paper = tables.paper_table("table_iii")
-    assert paper["Purchase"]["L2 1e-3"] == {
-        "test accuracy": 0.72,
-        "attack accuracy": 0.77,
-        "precision": 0.73,
-        "recall": 0.86,
-    }
-    assert (len(paper["Purchase"]), len(paper["Texas"])) == (11, 12)
-    assert set(next(iter(paper["Texas"].values()))) == set(tables.QUANTITIES)

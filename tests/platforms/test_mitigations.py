@@ -6,7 +6,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from mialib.attack.experiment import Experiment, run
 from mialib.base.seeding import children
-from mialib.book.tables import paper_table
+from mialib.book.claims import paper_table
 from mialib.models import training as module
 from mialib.models.stack import NN
 from mialib.models.training import SGD, Adam, Recipe

@@ -1,0 +1,157 @@
+"""A chapter as its notebook uses it: under which conditions it measures, and all that it shows."""
+
+from mialib import metrics
+from mialib.base.machine import shipped
+from mialib.book import claims
+from mialib.book.runs import RECORDED, Origin, Run, recorded_run
+from mialib.book.tables import BLANK, Table, VerdictTable
+from mialib.datasets.dataset import join_provenances
+
+
+class Chapter:
+    """A chapter of the book, or part of one: it says beside all that it shows where the numbers come from.
+
+    Parameters
+    ----------
+    name : str
+        Of the notebook, without its ending.
+    profile : str
+        Name of the set of parameters: ``sample``, ``laptop``, ``paper``, or one's own.
+    seed : int
+    dataset, *more : Dataset or Provenance
+        All that the numbers come from; the weakest decides whether they may judge a claim.
+
+    Attributes
+    ----------
+    origin : Origin
+        These conditions, as a recorded run keeps them.
+    """
+
+    def __init__(self, name, profile, seed, dataset, *more):
+        data = join_provenances(*(getattr(of, "provenance", of) for of in (dataset, *more)))
+        self.origin = Origin(name, profile, seed, data)
+
+    @property
+    def badge(self):
+        """One line for a figure's corner and a table's foot (str)."""
+        return self.origin.badge
+
+    @property
+    def recorded(self):
+        """The `Run` of this chapter recorded in the profile laptop, or None."""
+        return recorded_run(self.origin.chapter)
+
+    @property
+    def recorded_figure(self):
+        """The figure that was kept with the recorded run, an IPython Image, or None."""
+        from IPython.display import Image
+
+        path = shipped("data", "results", RECORDED, f"{self.origin.chapter}.png")
+        return Image(path) if path.exists() else None
+
+    def figure(self, figure):
+        """Write the badge into a figure's corner, and return the figure."""
+        from mialib.plots.style import sign
+
+        return sign(figure, self.badge)
+
+    def by_row(self, rows, *remarks):
+        """Return a table of numbers with a row for each setting.
+
+        Parameters
+        ----------
+        rows : dict of str to dict, or DataFrame
+            Setting to its numbers by name; see `Table`.
+        *remarks : str
+            Further lines for the foot.
+        """
+        return Table(rows, "; ".join((self.badge, *remarks)))
+
+    def table(self, columns, *remarks):
+        """Return a table of numbers with a column for each run or setting.
+
+        Parameters
+        ----------
+        columns : dict of str to dict
+            Column heading to numbers by name, such as ``{"here": result.numbers()}``. The rows are
+            those of all columns, in the order in which they first come.
+        *remarks : str
+            Further lines for the foot, such as the origin of another column.
+        """
+        names = dict.fromkeys(name for column in columns.values() for name in column)
+        rows = {name: {heading: column.get(name) for heading, column in columns.items()} for name in names}
+        return self.by_row(rows, *remarks)
+
+    def quantiles(self, series, levels=(0.1, 0.25, 0.5, 0.75, 0.9)):
+        """Return the quantiles behind a CDF, one row for each line of the figure.
+
+        Parameters
+        ----------
+        series : dict of str to ndarray
+            Line of the figure to its values.
+        levels : sequence of float
+            Shares of classes that have no more than the value shown.
+        """
+        headings = ["median" if level == 0.5 else f"{level:.0%}" for level in levels]
+        return self.by_row(
+            {line: dict(zip(headings, metrics.quantiles(of, levels), strict=True)) for line, of in series.items()}
+        )
+
+    def glue(self, numbers):
+        """Make numbers available to the prose, as ``{glue:text}`name:.2f```."""
+        from myst_nb import glue
+
+        for name, value in numbers.items():
+            glue(name, float(value), display=False)
+
+    def beside_paper(self, numbers, also=()):
+        """Return numbers beside the paper's, and beside those of the recorded run; glue them for the prose.
+
+        Parameters
+        ----------
+        numbers : dict of str to float or Estimate
+        also : container of str
+            Names of numbers to show of which the paper gives no value; `numbers` itself shows all.
+        """
+        self.glue(numbers)
+        paper, recorded = claims.paper_values(self.origin.chapter), self.recorded
+        names = [name for name in numbers if name in paper or name in also]
+        columns, remarks = {"here": numbers}, []
+        if any(name in paper for name in names):
+            columns, remarks = {"paper": paper, **columns}, ["paper: Shokri et al. 2017"]
+        if recorded:
+            columns["recorded run"] = recorded.numbers
+            remarks.append(f"recorded run: {recorded.origin.badge}")
+        shown = {heading: {name: column.get(name) for name in names} for heading, column in columns.items()}
+        return self.table(shown, *remarks)
+
+    def beside_table_iii(self, rows, data):
+        """Return the paper's Table III, ours and that of the recorded run, in one cell each.
+
+        Parameters
+        ----------
+        rows : dict of str to dict
+            Mitigation to its numbers.
+        data : {"Purchase", "Texas"}
+        """
+        paper, recorded = claims.paper_table("table_iii")[data], self.recorded
+        then = recorded.numbers if recorded else {}
+        quantities = next(iter(paper.values()))
+        cells = {}
+        for row in dict.fromkeys((*paper, *rows)):
+            printed, ours = paper.get(row, {}), rows.get(row, {})
+            triples = {q: (printed.get(q), ours.get(q), then.get(f"{q}, {row}, {data}")) for q in quantities}
+            cells[row] = {
+                q: " / ".join(BLANK if value is None else f"{value:.2f}" for value in of) for q, of in triples.items()
+            }
+        what = f"recorded run: {recorded.origin.badge}" if recorded else "no recorded run"
+        return self.by_row(cells, "each cell: paper / here / recorded run", what)
+
+    def check(self, numbers):
+        """Judge the chapter's claims by its numbers: the last cell of every chapter.
+
+        Parameters
+        ----------
+        numbers : dict of str to float or Estimate
+        """
+        return VerdictTable(Run(self.origin, numbers))
