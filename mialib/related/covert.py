@@ -3,42 +3,29 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import entropy
 
 from mialib import metrics
 from mialib.attack.answers import Answers, query
-from mialib.attack.shadow import ClassAttack
-from mialib.base.seeding import children
-from mialib.metrics import true_class_probability
+from mialib.base.seeding import stream
 from mialib.related.encodings import bits_of
-from mialib.related.hiding import CapacityAbuse, CorrelatedValues, Hidden, LowBits, Signs, hide
+from mialib.related.hiding import Encoding, Hidden, hide
 
 
 @dataclass(frozen=True, eq=False)
 class Covert:
-    """A target with its training images hidden in it, beside the honest one.
+    """A target with its training images hidden in it; what it, and the honest one, answer about the same records."""
 
-    Parameters
-    ----------
-    encoding : LowBits, CorrelatedValues, Signs or CapacityAbuse
-    hidden : Hidden
-    answers : Answers
-        Of the model, about the honest target's members and non-members.
-    honest : Answers
-        Of the honest target, about the same.
-    """
-
-    encoding: LowBits | CorrelatedValues | Signs | CapacityAbuse
+    encoding: Encoding
     hidden: Hidden
     answers: Answers
     honest: Answers
 
     @property
     def bit_accuracy(self):
-        """Share of the hidden bits that are read rightly (float); NaN where values are hidden, not bits."""
-        if not hasattr(self.encoding, "depth"):
-            return float("nan")
-        true, read = (bits_of(images, self.encoding.depth) for images in (self.hidden.true, self.hidden.read))
-        return float(np.mean(true == read))
+        """Share of the hidden bits that are read correctly (float); NaN where values are hidden, not bits."""
+        depth, hidden = self.encoding.depth, self.hidden
+        return float(np.mean(bits_of(hidden.true, depth) == bits_of(hidden.read, depth))) if depth else np.nan
 
     @property
     def accuracy_lost(self):
@@ -46,35 +33,30 @@ class Covert:
         return self.honest.test_accuracy - self.answers.test_accuracy
 
     @property
-    def bits_a_record(self):
+    def bits_per_record(self):
         """Information about a training record that is read, in bits, the mean over all (float); NaN for values."""
-        if not hasattr(self.encoding, "depth"):
-            return float("nan")
-        n_bits = self.hidden.true.size * self.encoding.depth / self.hidden.n_corpus
+        n_bits = self.hidden.true.size * (self.encoding.depth or np.nan) / self.hidden.n_corpus
         return n_bits * information(self.bit_accuracy)
 
     def numbers(self):
         """Return every number by name, a dict of str to Estimate or, for means and differences, float."""
-        error = self.hidden.error
-        read = {"bits read rightly": self.bit_accuracy} if hasattr(self.encoding, "depth") else {}
+        read = {} if self.encoding.depth is None else {"bits read rightly": self.bit_accuracy}
         return {
-            "images hidden": len(error),
+            "images hidden": len(self.hidden.true),
             "share of the hidden images recovered": metrics.share_of(self.hidden.recovered_images),
             "share of the corpus recovered": self.hidden.recovered,
-            "mean absolute pixel error, of 255": 255 * float(error.mean()),
+            "mean absolute pixel error, of 255": 255 * float(self.hidden.error.mean()),
             "the same, of guessing the mean image": 255 * float(self.hidden.guess.mean()),
             **read,
-            "train accuracy": metrics.share_of(self.answers.right[self.answers.member]),
-            "test accuracy": metrics.share_of(self.answers.right[~self.answers.member]),
+            "train accuracy": self.answers.train_accuracy,
+            "test accuracy": self.answers.test_accuracy,
             "test accuracy lost": self.accuracy_lost,
         }
 
 
 def information(share):
     """Return what a yes or no that is right with this probability tells, in bits: 0 at one half, 1 when sure."""
-    p = np.array([share, 1 - share])
-    p = p[p > 0]
-    return float(1 + np.sum(p * np.log2(p)))
+    return float(1 - entropy([share, 1 - share], base=2))
 
 
 def plant(encoding, result, cache=None):
@@ -91,10 +73,9 @@ def plant(encoding, result, cache=None):
     -------
     Covert
     """
-    experiment, parts = result.experiment, result.split
-    target_seed = children(experiment.seed, 3)[2]
-    hidden = hide(encoding, experiment.recipe, result.data, parts.target_in, target_seed, cache)
-    answers = query(hidden.stack, result.data, parts.target_in[None], parts.target_out[None])
+    experiment, data, parts = result.experiment, result.data, result.split
+    hidden = hide(encoding, experiment.recipe, data, parts.target_in, stream(experiment.seed, "target"), cache)
+    answers = query(hidden.stack, data, parts.target_in[None], parts.target_out[None])
     return Covert(encoding, hidden, answers, result.target)
 
 
@@ -110,24 +91,19 @@ def membership_leaks(result, answers):
     Returns
     -------
     dict of str to dict
-        Model to numbers by name. The AUC of the probability of the true class needs no shadows, so
-        it does not suffer where shadows were trained otherwise than the model.
+        Model to numbers by name. The AUC of the probability of the true class needs no shadows, so it does not suffer
+        where shadows were trained otherwise than the model.
     """
-    attack = ClassAttack(result.experiment.attack, children(result.experiment.seed, 5)[4]).fit(result.shadows)
-    return {name: _leaks(attack, of) for name, of in answers.items()}
-
-
-def _leaks(attack, answers):
-    probability = attack.predict_proba(answers.labels, answers.vectors)
-    judged = ~np.isnan(probability)
-    return {
-        "train accuracy minus test accuracy": answers.train_accuracy - answers.test_accuracy,
-        "accuracy of the shadow attack": metrics.share_of((answers.member == (probability > 0.5))[judged]),
-        "AUC of the shadow attack": metrics.auc_estimate(answers.member[judged], probability[judged]),
-        "AUC of the probability of the true class": metrics.auc_estimate(
-            answers.member, true_class_probability(answers.labels, answers.vectors)
-        ),
-    }
+    leaks = {}
+    for name, each in answers.items():
+        found, probability = result.attack.infer(each), metrics.true_class_probability(each.labels, each.vectors)
+        leaks[name] = {
+            "train accuracy minus test accuracy": each.accuracy_gap,
+            "accuracy of the shadow attack": found.rows(found.judged).accuracy,
+            "AUC of the shadow attack": found.auc,
+            "AUC of the probability of the true class": metrics.roc_auc(each.member, probability),
+        }
+    return leaks
 
 
 def channels(covert, leaks):
@@ -149,7 +125,7 @@ def channels(covert, leaks):
         "side channel: membership": {
             "needs": "answers, and records to train shadows",
             "share of the corpus recovered": 0.0,
-            "bits a training record": information(float(honest["accuracy of the shadow attack"])),
+            "bits per training record": information(honest["accuracy of the shadow attack"]),
             "train minus test accuracy": honest["train accuracy minus test accuracy"],
             "test accuracy lost": 0.0,
         }
@@ -158,8 +134,8 @@ def channels(covert, leaks):
         rows[f"covert channel: {name}"] = {
             "needs": found.encoding.needs,
             "share of the corpus recovered": found.hidden.recovered,
-            "bits a training record": found.bits_a_record,
-            "train minus test accuracy": found.answers.train_accuracy - found.answers.test_accuracy,
+            "bits per training record": found.bits_per_record,
+            "train minus test accuracy": found.answers.accuracy_gap,
             "test accuracy lost": found.accuracy_lost,
         }
     return rows

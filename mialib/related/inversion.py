@@ -12,13 +12,7 @@ from mialib.models.batches import DenseBatch
 
 @dataclass(frozen=True)
 class Flat:
-    """Start from an image of one grey value; black, the default, is the method's own.
-
-    Parameters
-    ----------
-    level : float
-        0 is black, 1 is white.
-    """
+    """Start from an image of one grey value, 0 to 1; black, the default, is the method's own."""
 
     level: float = 0.0
 
@@ -40,8 +34,8 @@ class Noise:
 class Inversion:
     """Gradient descent on the input, with the parameters of Fredrikson et al. (Algorithm 1, MI-FACE).
 
-    The cost is one minus the probability of the class. After each step pixels are cut off at
-    black and white, so that what comes out is an image; the original leaves this step open.
+    The cost is one minus the probability of the class. After each step pixels are cut off at black and white, so that
+    what comes out is an image; the original leaves this step open.
 
     Parameters
     ----------
@@ -80,14 +74,8 @@ class Inversion:
 class Reconstructions:
     """What inversion made of every class of M models.
 
-    Parameters
-    ----------
-    images : ndarray of float32, shape (M, classes, ...)
-        Pixels, 0 to 1; of all steps the one of least cost.
-    probability : ndarray of float32, shape (M, classes)
-        That the model gives to the class, for this image.
-    steps : ndarray of int64, shape (M, classes)
-        Taken until the method stopped.
+    The image of least cost of all steps (float32, 0 to 1, shape (M, classes, ...)); the probability that the model
+    gives to its class, and the steps until the method stopped, both of shape (M, classes).
     """
 
     images: np.ndarray
@@ -96,24 +84,10 @@ class Reconstructions:
 
 
 def invert(method, stack, shape, seed=0):
-    """Reconstruct every class of every model, all together.
+    """Reconstruct every class of every model of a stack, all together; return `Reconstructions`.
 
-    Each reconstruction comes out as if it had been made alone: none sees another's gradient, and
-    each stops by itself.
-
-    Parameters
-    ----------
-    method : Inversion
-    stack : DenseStack or ConvStack
-        Of M models.
-    shape : tuple of int
-        Of a record.
-    seed : int or SeedSequence
-        Decides a start of noise.
-
-    Returns
-    -------
-    Reconstructions
+    Each comes out as if it had been made alone: none sees another's gradient, and each stops by itself. `shape` is that
+    of a record; `seed`, an int or SeedSequence, decides a start of noise.
     """
     followed, every = stack.followed(), (stack.n_models, stack.n_classes)
     x = torch.from_numpy(method.start.draw((*every, *shape), seed)).to(stack.device).flatten(2)

@@ -1,4 +1,7 @@
-"""Model inversion of a target, and how close its reconstructions come to records."""
+"""Model inversion of a target, and how close its reconstructions come to records.
+
+Points and records are images, with pixels of 0 to 1, or features, shape (n, ...).
+"""
 
 from dataclasses import dataclass
 
@@ -7,74 +10,32 @@ import pandas as pd
 from sklearn.metrics import pairwise_distances
 
 from mialib import metrics
-from mialib.attack.experiment import Result, models
+from mialib.attack.experiment import Result
 from mialib.datasets.features import as_features, pixels
 from mialib.models.stack import Stack
 from mialib.related.inversion import invert
 
 
 def class_means(x, y, n_classes):
-    """Return the mean of each class (ndarray of float32, shape (n_classes, ...)).
-
-    Raises
-    ------
-    ValueError
-        If a class has no records.
-    """
+    """Return the mean of each class, float32, shape (n_classes, ...); a ValueError says which has no records."""
     if missing := sorted(set(range(n_classes)) - set(y)):
         raise ValueError(f"classes {', '.join(map(str, missing))} have no records; a mean needs at least one of each")
     return np.stack([x[y == c].mean(axis=0, dtype=np.float64) for c in range(n_classes)]).astype(np.float32)
 
 
 def distances(a, b):
-    """Return the root mean square difference of each of `a` from each of `b`.
-
-    Parameters
-    ----------
-    a, b : ndarray, shape (n, ...) and (m, ...)
-        Images, with pixels of 0 to 1, or features.
-
-    Returns
-    -------
-    ndarray of float64, shape (n, m)
-        A pixel or feature, in the unit of `a`.
-    """
+    """Return the root mean square difference of each of `a` from each of `b`, per pixel; float64, shape (n, m)."""
     a, b = as_features(a).astype(np.float64), as_features(b).astype(np.float64)
     return pairwise_distances(a, b) / np.sqrt(a.shape[1])
 
 
 def distance_to_class(points, x, y):
-    """Return how far each record is from the point of its class: small would speak for a member.
-
-    Parameters
-    ----------
-    points : ndarray, shape (classes, ...)
-        Reconstructions or class means, or their features.
-    x : ndarray, shape (n, ...)
-        Records, or their features.
-    y : ndarray of int, shape (n,)
-        True classes.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        Root mean square difference.
-    """
+    """Return how far each record is from the point of its class, float64: small would speak for a member."""
     return np.sqrt(np.mean(np.square(as_features(points)[y] - as_features(x)), axis=1, dtype=np.float64))
 
 
 def correlations(a, b):
-    """Return the correlation over pixels or features of each of `a` with each of `b`.
-
-    Parameters
-    ----------
-    a, b : ndarray, shape (n, ...) and (m, ...)
-
-    Returns
-    -------
-    ndarray of float64, shape (n, m)
-        0 for an image of one grey value, which is like none.
-    """
+    """Return the correlation over pixels of each of `a` with each of `b`, shape (n, m); 0 for an image of one grey."""
     a, b = (as_features(x).astype(np.float64) for x in (a, b))
     a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
     lengths = np.outer(np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1))
@@ -88,36 +49,21 @@ def nearest(points, labels, x, y):
 
 
 def closeness(points, labels, members, held_out):
-    """Say of each point whether it is an average of its class, or near a record.
+    """Say of each point whether it is an average of its class, or near a record; a DataFrame of one row each.
 
-    Parameters
-    ----------
-    points : ndarray, shape (n, ...)
-        Reconstructions, or other images to hold beside them; or features of these.
-    labels : ndarray of int, shape (n,)
-        Their classes.
-    members, held_out : tuple of ndarray
-        Records, or their features, and their true classes: those that the model was trained on, and
-        others. In a class, as many of one are looked at as of the other.
-
-    Returns
-    -------
-    DataFrame
-        One row a point: root mean square difference from the mean of the members of the class,
-        from the nearest of its members and from its nearest held-out record; whether the member is
-        nearer; correlation with that mean over pixels; and whether, of all classes' means, it
-        correlates most with its own.
+    `members` and `held_out` are pairs of records, or their features, and true classes: those that the model was
+    trained on, and others. In a class, as many of one are looked at as of the other.
     """
     means = class_means(*members, int(max(members[1].max(), labels.max())) + 1)
     likeness = correlations(points, means)
     rows = []
     for i, c in enumerate(labels):
         of_class = [x[y == c] for x, y in (members, held_out)]
-        n = min(map(len, of_class))
-        member, other = (distances(points[i : i + 1], x[:n]).min(initial=np.inf) for x in of_class)
+        n, point = min(map(len, of_class)), points[i : i + 1]
+        member, other = (distances(point, x[:n]).min(initial=np.inf) for x in of_class)
         rows.append(
             {
-                "distance to the class mean": distances(points[i : i + 1], means[c : c + 1]).item(),
+                "distance to the class mean": distances(point, means[c : c + 1]).item(),
                 "distance to the nearest training record": member,
                 "distance to the nearest held-out record": other,
                 "nearest record is a training record": float(member < other),
@@ -130,15 +76,9 @@ def closeness(points, labels, members, held_out):
 
 @dataclass(frozen=True, eq=False)
 class Inverted:
-    """The target of an attack turned inside out, and what its reconstructions are held against.
+    """The target of an attack inverted, and what its reconstructions are held against.
 
-    Parameters
-    ----------
-    result : Result
-    stack : DenseStack or ConvStack
-        The target, then its shadow models.
-    made : dict of str to Reconstructions
-        Of the target, by the name of the start; the first is the method's own.
+    `stack` holds the target and then its shadow models, `made` the target's `Reconstructions` by the name of the start.
     """
 
     result: Result
@@ -156,10 +96,7 @@ class Inverted:
         return class_means(*self._records(self.result.split.target_in), self.result.data.n_classes)
 
     def pictures(self):
-        """Return rows for `mialib.plots.images.image_rows`: class means and reconstructions, no single record.
-
-        Reconstructions are shown as they are, and stretched to the contrast from black to white.
-        """
+        """Return rows for `mialib.plots.image_rows`: class means, reconstructions, these stretched; never a record."""
         rows = {"class mean": self.means}
         for start, images in self.images.items():
             rows |= {f"from {start}": images, f"from {start}, stretched": _stretched(images)}
@@ -167,29 +104,21 @@ class Inverted:
 
     def nearest(self, start):
         """Return the records that are nearest to the reconstructions from a start, by side: a dict to ndarray."""
-        classes = np.arange(self.result.data.n_classes)
-        return {
-            f"nearest {side}": nearest(self.images[start], classes, *records) for side, records in self._sides().items()
-        }
+        images, classes = self.images[start], np.arange(self.result.data.n_classes)
+        return {f"nearest {side}": nearest(images, classes, *records) for side, records in self._sides().items()}
 
     def reached(self, confidence):
-        """Return how far the method came, a dict from start to numbers by name.
-
-        The last number is the share of reconstructions that the shadow models put into their
-        class: would another model see it?
-        """
-        shadows, classes = self.stack.models(slice(1, None)), np.arange(self.result.data.n_classes)
-        return {
-            start: {
+        """Return by start how far the method came, and whether other models, the shadows, see the class."""
+        shadows, numbers = self.stack.models(slice(1, None)), {}
+        for start, made in self.made.items():
+            seen = shadows.predict_proba(made.images[0]).argmax(axis=2)
+            numbers[start] = {
                 "classes that reach the confidence": float(np.mean(made.probability >= confidence)),
                 "least probability of a class": float(made.probability.min()),
                 "median steps": float(np.median(made.steps)),
-                "put into their class by shadow models": float(
-                    np.mean(shadows.predict_proba(made.images[0]).argmax(axis=2) == classes)
-                ),
+                "put into their class by shadow models": float(np.mean(seen == np.arange(seen.shape[1]))),
             }
-            for start, made in self.made.items()
-        }
+        return numbers
 
     def closeness(self, start, n_others=200):
         """Hold reconstructions against other images: means over classes of what `closeness` measures.
@@ -205,11 +134,10 @@ class Inverted:
         dict of str to dict
             Kind of image to numbers by name, each for pixels and for the features of a shadow model.
         """
-        data, others = self.result.data, self.result.split.pool[:n_others]
-        classes = np.arange(data.n_classes)
+        classes = np.arange(self.result.data.n_classes)
         kinds = {
             "a reconstruction": (self.images[start], classes),
-            "an image": self._records(others),
+            "an image": self._records(self.result.split.pool[:n_others]),
             "a class mean": (self.means, classes),
             "plain grey": (np.full_like(self.means, 0.5), classes),
         }
@@ -223,21 +151,14 @@ class Inverted:
         return in_pixels.to_dict() | {f"{name}, in features": value for name, value in in_features.items()}
 
     def membership_aucs(self):
-        """Return the AUC of the shadow attack, and of a small distance to the reconstruction of the class.
-
-        Returns
-        -------
-        dict of str to Estimate
-        """
-        rows = np.concatenate([self.result.split.target_in, self.result.split.target_out])
-        x, y = self._records(rows)
+        """Return the AUC of the shadow attack, and of a small distance to the reconstruction of the class, by name."""
+        x, y = self._records(np.concatenate([self.result.split.target_in, self.result.split.target_out]))
         seen, member = self.features(x), self.result.target.member
-        judged = self.result.judged
-        aucs = {"shadow AUC": metrics.auc_estimate(member[judged], self.result.probability[judged])}
+        aucs = {"shadow AUC": self.result.inference.auc}
         for start, images in self.images.items():
-            aucs[f"inversion AUC from {start}"] = metrics.auc_estimate(member, -distance_to_class(images, x, y))
+            aucs[f"inversion AUC from {start}"] = metrics.roc_auc(member, -distance_to_class(images, x, y))
             in_features = distance_to_class(self.features(images), seen, y)
-            aucs[f"inversion AUC from {start}, in features"] = metrics.auc_estimate(member, -in_features)
+            aucs[f"inversion AUC from {start}, in features"] = metrics.roc_auc(member, -in_features)
         return aucs
 
     def features(self, x):
@@ -263,10 +184,8 @@ def inversion_numbers(closeness, aucs, start):
 
     Parameters
     ----------
-    closeness : dict
-        From `Inverted.closeness`.
-    aucs : dict
-        From `Inverted.membership_aucs`.
+    closeness, aucs : dict
+        From `Inverted.closeness` and `Inverted.membership_aucs`.
     start : str
         Whose AUC counts.
 
@@ -300,6 +219,6 @@ def invert_target(result, methods, seed=0, cache=None):
     -------
     Inverted
     """
-    stack, shape = models(result, cache), result.data.x.shape[1:]
+    stack, shape = result.models(cache), result.data.x.shape[1:]
     target = stack.models(slice(0, 1))
     return Inverted(result, stack, {name: invert(method, target, shape, seed) for name, method in methods.items()})

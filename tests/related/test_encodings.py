@@ -101,7 +101,7 @@ def test_a_depth_that_no_pixel_has(depth):
 def test_bits_come_back_from_the_classes_that_carry_them(size, n_classes, rng):
     bits = rng.integers(0, 2, size).astype(np.uint8)
     classes = encodings.classes_of(bits, n_classes)
-    assert len(classes) == -(-size // encodings.bits_a_class(n_classes))
+    assert len(classes) == -(-size // encodings.bits_per_class(n_classes))
     assert 0 <= classes.min() <= classes.max() < n_classes
     np.testing.assert_array_equal(encodings.bits_of_classes(classes, size, n_classes), bits)
 

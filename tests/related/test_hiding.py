@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,7 @@ from mialib.base.seeding import children
 from mialib.datasets.dataset import Dataset, Provenance, array_sha256
 from mialib.models.cnn import CNN
 from mialib.models.stack import NN
-from mialib.models.training import Epochs, Recipe, fit_stack
+from mialib.models.training import SGD, Adam, Recipe, fit_stack
 from mialib.related.encodings import bits_of
 from mialib.related.hiding import (
     RECOVERED,
@@ -20,7 +22,7 @@ from mialib.related.hiding import (
     parameters_of,
 )
 
-RECIPE = Recipe(NN((64,)), Epochs(150), batch_size=10)
+RECIPE = Recipe(NN((64,)), epochs=150, batch_size=10)
 ROWS = np.arange(20, 80)
 
 
@@ -68,7 +70,7 @@ def test_what_is_hidden_is_read(encoding, n_images, images):
 
 def test_answers_alone_give_images_away(images):
     """A trained model gives back every bit; another gives noise, and so does a model of another secret's seed."""
-    recipe = Recipe(NN((256,)), Epochs(200), batch_size=20, learning_rate=5e-3)
+    recipe = Recipe(NN((256,)), epochs=200, batch_size=20, learning_rate=5e-3)
     encoding = CapacityAbuse(2, depth=4, seed=5)
     hidden = hide(encoding, recipe, images, ROWS, children(3, 1)[0])
     assert hidden.error.max() <= 0.5 / 15 + 1e-6
@@ -80,7 +82,7 @@ def test_answers_alone_give_images_away(images):
 
 def test_low_bits_of_a_cnn_in_colour(rng):
     data = made(rng, (12, 12, 3))
-    hidden = hide(LowBits(), Recipe(CNN(((4, 3),), (8,)), Epochs(1)), data, ROWS, children(3, 1)[0])
+    hidden = hide(LowBits(), Recipe(CNN(((4, 3),), (8,)), epochs=1), data, ROWS, children(3, 1)[0])
     of_corpus = np.abs(hidden.true[:, None] - data.x[ROWS].mean(axis=3)).max(axis=(2, 3))
     np.testing.assert_array_less(of_corpus.min(axis=1), 1e-6)
     assert len(hidden.true) == parameters_of(hidden.stack).size * 16 // (144 * 8)
@@ -89,10 +91,31 @@ def test_low_bits_of_a_cnn_in_colour(rng):
 
 def test_without_a_term_a_hiding_model_is_the_engines(images):
     seeds, index = children(3, 2), np.stack([ROWS, ROWS + 10])
-    recipe = Recipe(NN((16,)), Epochs(5), batch_size=7, decay=0.01)
+    recipe = Recipe(NN((16,)), epochs=5, batch_size=7, decay=0.01)
     ours = fit_hiding(recipe, images, index, seeds, lambda parameters, secret: 0 * parameters.sum(), np.zeros((2, 5)))
     engines = fit_stack(recipe, images.x, images.y, 4, index, seeds)
     np.testing.assert_allclose(ours.predict_proba(images.x), engines.predict_proba(images.x), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changed", "other"),
+    [
+        ({"optimiser": SGD()}, {}),
+        ({"optimiser": Adam(l2=0.1)}, {}),
+        ({"optimiser": SGD(l2=0.5)}, {"optimiser": SGD()}),
+        ({"architecture": NN((16,), dropout=0.5)}, {}),
+    ],
+)
+@pytest.mark.parametrize("weight", [0, 2])
+def test_optimiser_l2_and_dropout_count_for_a_hiding_model(changed, other, weight, images):
+    seeds, index, secret = children(3, 2), np.stack([ROWS, ROWS + 10]), np.random.default_rng(2).random((2, 50))
+    plain = Recipe(NN((16,)), epochs=5, batch_size=7)
+    recipes = replace(plain, **changed), replace(plain, **other)
+    term = CorrelatedValues(weight).term
+    ours, others = (parameters_of(fit_hiding(recipe, images, index, seeds, term, secret)) for recipe in recipes)
+    assert np.abs(ours - others).max() > 1e-3
+    engines = parameters_of(fit_stack(recipes[0], images.x, images.y, 4, index, seeds))
+    assert np.allclose(ours, engines, atol=1e-5) == (weight == 0)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +146,7 @@ def test_too_much_data_is_one_clear_sentence(images):
     with pytest.raises(ValueError, match="the data need 5,000 parameters, but the model carries 4,420"):
         fit_hiding(RECIPE, images, ROWS[None], seed, Signs().term, np.zeros((1, 5000)))
     with pytest.raises(ValueError, match="carries no image of 64 pixels in this model; take a larger model"):
-        hide(Signs(depth=16), Recipe(NN((1,)), Epochs(1)), images, ROWS, seed[0])
+        hide(Signs(depth=16), Recipe(NN((1,)), epochs=1), images, ROWS, seed[0])
     with pytest.raises(ValueError, match="n_images is 0"):
         CapacityAbuse(0)
 

@@ -7,7 +7,7 @@ from mialib.datasets.features import pixels
 from mialib.models.batches import DenseBatch
 from mialib.models.cnn import CNN
 from mialib.models.stack import NN, ReLU
-from mialib.models.training import Epochs, Recipe, fit_stack
+from mialib.models.training import Recipe, fit_stack
 from mialib.related.inversion import Flat, Inversion, Noise, invert
 from mialib.related.reconstructions import class_means, correlations
 
@@ -16,7 +16,7 @@ ARCHITECTURES = [NN((16,)), NN((), ReLU()), CNN(((4, 3),), (8,)), CNN(((4, 3),),
 
 
 def trained(architecture, squares, n_models=2):
-    recipe = Recipe(architecture, Epochs(15), batch_size=20, learning_rate=0.01)
+    recipe = Recipe(architecture, epochs=15, batch_size=20, learning_rate=0.01)
     return fit_stack(recipe, *squares, 3, np.tile(np.arange(200), (n_models, 1)), children(1, n_models))
 
 

@@ -8,7 +8,7 @@ from mialib.datasets.dataset import Dataset, Provenance, array_sha256
 from mialib.datasets.features import pixels
 from mialib.models.cache import ModelCache
 from mialib.models.cnn import CNN
-from mialib.models.training import Epochs, Recipe
+from mialib.models.training import Recipe
 from mialib.related.inversion import Flat, Inversion, Reconstructions, invert
 from mialib.related.reconstructions import distances, inversion_numbers, invert_target
 
@@ -19,9 +19,9 @@ SHAPE = (8, 8)
 def inverted(squares, tmp_path_factory):
     x, y = squares
     data = Dataset(x, y, 3, Provenance("toy", "stand-in", "generated", "none", array_sha256(x, y)))
-    recipe = Recipe(CNN(((4, 3),), (8,)), Epochs(15), batch_size=20, learning_rate=0.01)
+    recipe = Recipe(CNN(((4, 3),), (8,)), epochs=15, batch_size=20, learning_rate=0.01)
     cache = ModelCache(tmp_path_factory.mktemp("models"))
-    result = run(Experiment(70, 3, recipe), data, cache)
+    result = run(Experiment(70, 3, recipe), data, cache=cache)
     methods = {"black": Inversion(learning_rate=1), "grey": Inversion(Flat(0.5), max_steps=0)}
     return invert_target(result, methods, cache=cache)
 
@@ -71,8 +71,8 @@ def test_the_numbers_of_an_inverted_target(inverted):
     numbers = inversion_numbers(closeness, aucs, "black")
     near, far = (numbers[f"a reconstruction, distance to the nearest {of} record"] for of in ("training", "held-out"))
     assert numbers["nearest training image nearer by"] == pytest.approx((far - near) / far)
-    assert numbers["shadow AUC"].value == inverted.result.auc
-    assert 0.35 < numbers["inversion AUC"].value < 0.65
+    assert numbers["shadow AUC"] == inverted.result.inference.auc
+    assert 0.35 < numbers["inversion AUC"] < 0.65
     assert set(aucs) == {"shadow AUC"} | {
         f"inversion AUC from {s}{v}" for s in ("black", "grey") for v in ("", ", in features")
     }
