@@ -2,29 +2,29 @@
 
 import inspect
 
+from mialib.datasets.dataset import KINDS
 from mialib.datasets.images import Cifar, Digits, Mnist
 from mialib.datasets.people import Adult, Hospital
-from mialib.datasets.published import Location, Purchase, Texas
+from mialib.datasets.published import LOCATION, PURCHASE, TEXAS
 
 DATASETS = {
-    "location": Location(),
-    "purchase": Purchase(),
-    "texas": Texas(),
+    "location": LOCATION,
+    "purchase": PURCHASE,
+    "texas": TEXAS,
     "hospital": Hospital(),
     "adult": Adult(),
     "mnist": Mnist(),
     "digits": Digits(),
-    "cifar10": Cifar(10, "0fa701758e7c7dbda009464f41373d991d190232fc14eca13b7326292824c0b7", separation=17),
-    "cifar100": Cifar(100, "801b58e7d0c04c328b92b70eef79c63d7430f7b4e592bcfdb983f14e6f019c20", separation=23),
+    "cifar10": Cifar("cifar10", 10, "0fa701758e7c7dbda009464f41373d991d190232fc14eca13b7326292824c0b7", 17),
+    "cifar100": Cifar("cifar100", 100, "801b58e7d0c04c328b92b70eef79c63d7430f7b4e592bcfdb983f14e6f019c20", 23),
 }
-SOURCES = {"real": "real", "sample": "sample", "stand-in": "stand_in"}
 
 
 def sources(name):
     """Return the sources that a data set has, in the order real, sample, stand-in."""
     if name not in DATASETS:
         raise ValueError(f"there is no data set {name!r}; there are {', '.join(DATASETS)}")
-    return [source for source, method in SOURCES.items() if hasattr(DATASETS[name], method)]
+    return [source for source in KINDS if hasattr(DATASETS[name], source.replace("-", "_"))]
 
 
 def load(name, source="real", **options):
@@ -34,13 +34,13 @@ def load(name, source="real", **options):
     ----------
     name : {"location", "purchase", "texas", "hospital", "adult", "mnist", "digits", "cifar10", "cifar100"}
     source : {"real", "sample", "stand-in"}
-        ``real`` looks in the folder ``MIALIB_DATA``, then in the cache, then downloads and checks
-        the checksum; none is published for purchase and texas, whose structure is checked instead.
-        ``sample`` takes real records in the place of the paper's: they ship with the project, but
-        those of hospital, which are looked for as real ones are. ``stand-in`` generates records.
+        ``real`` looks in the folder ``MIALIB_DATA``, then in the cache, then downloads and checks the checksum; none
+        is published for purchase and texas, whose structure is checked instead. ``sample`` takes real records in the
+        place of the paper's: they ship with the project, but those of hospital, which are looked for as real ones
+        are. ``stand-in`` generates records.
     **options
-        ``n_classes`` for purchase (2, 10, 20, 50 or 100) and hospital, ``columns`` for adult,
-        ``sha256`` to pin purchase and texas, ``seed`` and ``n_records`` for a stand-in.
+        ``n_classes`` for purchase (2, 10, 20, 50 or 100) and hospital, ``columns`` for adult ("all", "numeric" or
+        "categorical"), ``sha256`` to pin purchase and texas, ``seed`` and ``n_records`` for a stand-in.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def load(name, source="real", **options):
     available = sources(name)
     if source not in available:
         raise ValueError(f"{name} has no source {source!r}; it has {', '.join(available)}")
-    read = getattr(DATASETS[name], SOURCES[source])
+    read = getattr(DATASETS[name], source.replace("-", "_"))
     taken = list(inspect.signature(read).parameters)
     if foreign := [option for option in options if option not in taken]:
         raise ValueError(

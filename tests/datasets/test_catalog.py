@@ -1,110 +1,17 @@
-import hashlib
-import io
 import re
-import tarfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pooch import file_hash
 
-from mialib.base.machine import cache_dir, shipped
+from mialib.base.machine import shipped
 from mialib.datasets import catalog, files
 from mialib.datasets.catalog import load
-from mialib.datasets.dataset import Dataset, Provenance
 from mialib.datasets.files import DataError, read_sample
 from mialib.datasets.images import resized, thresholded
-from mialib.datasets.people import AllColumns, CategoryColumns, NumericColumns, encode
-from mialib.datasets.published import read_location
+from mialib.datasets.people import encode
 from mialib.datasets.splits import split
-
-
-def official_location(rows):
-    """Bytes of an archive in the official format: one file, bangkok, of "class",0,1,... lines."""
-    text = "".join('"{}",{}\n'.format(row[0], ",".join(map(str, row[1:]))) for row in rows).encode()
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        member = tarfile.TarInfo("bangkok")
-        member.size = len(text)
-        archive.addfile(member, io.BytesIO(text))
-    return buffer.getvalue()
-
-
-ARCHIVE = official_location([(1, 0, 1, 1), (30, 1, 0, 0), (2, 0, 0, 1)])
-
-
-@pytest.fixture
-def location(serve, monkeypatch):
-    """Put a loopback server in the place of the official address; return a function that sets what it answers."""
-
-    def set_answer(body=ARCHIVE, status=200):
-        url = serve("dataset_location.tgz", body, status)
-        there = replace(catalog.DATASETS["location"], url=url, sha256=hashlib.sha256(ARCHIVE).hexdigest())
-        monkeypatch.setitem(catalog.DATASETS, "location", there)
-
-    return set_answer
-
-
-def left_in_cache():
-    return [path for path in cache_dir().rglob("*") if path.is_file()]
-
-
-def test_download_then_cache(location):
-    location()
-    first = load("location")
-    np.testing.assert_array_equal(first.x, [[0, 1, 1], [1, 0, 0], [0, 0, 1]])
-    np.testing.assert_array_equal(first.y, [0, 29, 1])
-    assert first.x.dtype == np.uint8
-    assert first.provenance.kind == "real"
-    assert first.provenance.sha256 == hashlib.sha256(ARCHIVE).hexdigest()
-    location(status=500, body=b"")
-    np.testing.assert_array_equal(load("location").x, first.x)  # from the cache
-
-
-def test_no_network_names_the_ways_out(monkeypatch):
-    monkeypatch.delenv("MIALIB_DATA", raising=False)
-    location = replace(catalog.DATASETS["location"], url="http://127.0.0.1:9/dataset_location.tgz")
-    monkeypatch.setitem(catalog.DATASETS, "location", location)
-    with pytest.raises(DataError, match=r'set MIALIB_DATA to it, or take source="stand-in"'):
-        load("location")
-    assert left_in_cache() == []
-
-
-def test_a_damaged_cache_entry_is_fetched_again(location):
-    location()
-    load("location")
-    (entry,) = left_in_cache()
-    entry.write_bytes(b"damaged")
-    assert len(load("location")) == 3
-
-
-def test_a_folder_of_ones_own_comes_first(location, tmp_path, monkeypatch):
-    location(status=500, body=b"")
-    (tmp_path / "dataset_location.tgz").write_bytes(ARCHIVE)
-    monkeypatch.setenv("MIALIB_DATA", str(tmp_path))
-    assert len(load("location")) == 3
-    (tmp_path / "dataset_location.tgz").write_bytes(b"another")
-    with pytest.raises(DataError, match="damaged, or another file"):
-        load("location")
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"no archive",
-        ARCHIVE[:40],
-        official_location([(1, 0, 2, 0)]),
-        official_location([(0, 0, 1, 0)]),
-        official_location([(1, 0, 1), (2, 1)]),
-        official_location([("x", 0, 1)]),
-    ],
-    ids=["no archive", "truncated", "feature 2", "class 0", "ragged", "no number"],
-)
-def test_what_is_not_the_official_format_is_refused(tmp_path, content):
-    path = tmp_path / "dataset_location.tgz"
-    path.write_bytes(content)
-    with pytest.raises(DataError, match="is not the official Location archive"):
-        read_location(path)
 
 
 def test_the_official_location_file(real_data):
@@ -181,8 +88,8 @@ def test_real_adult_is_the_sample(real_data):
 
 
 def test_adult_by_kind_of_column():
-    kinds = (AllColumns, NumericColumns, CategoryColumns)
-    whole, numeric, categories = (load("adult", "sample", columns=kind()) for kind in kinds)
+    kinds = ("all", "numeric", "categorical")
+    whole, numeric, categories = (load("adult", "sample", columns=kind) for kind in kinds)
     assert (numeric.x.shape, numeric.x.dtype) == ((48842, 6), np.float32)
     assert (categories.x.shape, categories.x.dtype) == ((48842, 102), np.uint8)
     assert numeric.x.shape[1] + categories.x.shape[1] == whole.x.shape[1]
@@ -190,7 +97,7 @@ def test_adult_by_kind_of_column():
 
 def test_adult_categories_do_not_depend_on_which_records_are_there():
     """No leak: a held-out record changes neither the scale nor the columns of another."""
-    arrays = read_sample("adult.npz", catalog.DATASETS["adult"].sample_sha256)[0]
+    arrays = read_sample("adult.npz", catalog.DATASETS["adult"].sample_sha256)
     fewer = {name: a if name.endswith(" values") else a[:100] for name, a in arrays.items()}
     np.testing.assert_array_equal(encode(fewer)[0], encode(arrays)[0][:100])
 
@@ -227,7 +134,7 @@ def test_shipped_files_are_small_and_their_checksums_are_in_the_readme():
     assert len(samples) == 3
     for path in samples:
         assert path.stat().st_size < 2 * 2**20
-        assert re.search(rf"`{path.name}`.*`{files.file_sha256(path)}`", readme)
+        assert re.search(rf"`{path.name}`.*`{file_hash(path)}`", readme)
 
 
 def test_a_damaged_sample_is_refused(tmp_path, monkeypatch):
@@ -245,22 +152,13 @@ def test_a_damaged_sample_is_refused(tmp_path, monkeypatch):
         (("locations",), {}, "there is no data set 'locations'; there are location, purchase, texas, hospital"),
         (("location", "sample"), {}, "location has no source 'sample'; it has real, stand-in"),
         (("purchase", "sample"), {"n_classes": 7}, "n_classes is 7; purchase has 2, 10, 20, 50, 100"),
+        (("adult", "sample"), {"columns": "some"}, "columns is 'some'; it must be one of all, numeric, categorical"),
         (("mnist", "sample"), {"n_classes": 7}, r"mnist \(sample\) does not take n_classes; it takes no options"),
     ],
 )
 def test_bad_requests_get_one_clear_sentence(arguments, options, message):
     with pytest.raises(ValueError, match=message):
         load(*arguments, **options)
-
-
-def test_a_data_set_must_fit_together():
-    provenance = Provenance("toy", "stand-in", "here", "none", "")
-    with pytest.raises(ValueError, match="2 records but 3 classes"):
-        Dataset(np.zeros((2, 1)), np.array([0, 1, 1]), 2, provenance)
-    with pytest.raises(ValueError, match="classes run from 1 to 2; they must run from 0 to 1"):
-        Dataset(np.zeros((2, 1)), np.array([1, 2]), 2, provenance)
-    with pytest.raises(ValueError, match="kind is 'fake'"):
-        replace(provenance, kind="fake")
 
 
 @pytest.mark.parametrize("n_classes", [10, 100])

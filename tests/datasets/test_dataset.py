@@ -1,8 +1,9 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from mialib.datasets.dataset import Provenance, join_provenances
+from mialib.datasets.dataset import Dataset, Provenance, join_provenances
 
 REAL = Provenance("one", "real", "here", "none", "a" * 64)
 
@@ -19,3 +20,10 @@ def test_joined_provenance_is_as_weak_as_the_weakest():
 def test_a_kind_must_be_known():
     with pytest.raises(ValueError, match="kind is 'fake'; it must be one of real, sample, stand-in"):
         replace(REAL, kind="fake")
+
+
+def test_a_data_set_must_fit_together():
+    with pytest.raises(ValueError, match="2 records but 3 classes"):
+        Dataset(np.zeros((2, 1)), np.array([0, 1, 1]), 2, REAL)
+    with pytest.raises(ValueError, match="classes run from 1 to 2; they must run from 0 to 1"):
+        Dataset(np.zeros((2, 1)), np.array([1, 2]), 2, REAL)

@@ -6,8 +6,12 @@ from mialib.datasets.dataset import Dataset, array_sha256
 from mialib.datasets.features import PackedRecords, as_features, is_binary, unit
 from mialib.models.batches import is_sparse
 from mialib.models.stack import NN
-from mialib.models.training import Epochs, Recipe, fit_stack
+from mialib.models.training import Recipe, fit_stack
 from mialib.platforms.closed import AMAZON_DEFAULT
+
+
+def pack(x):
+    return PackedRecords.from_chunks([x])
 
 
 @pytest.fixture
@@ -17,7 +21,7 @@ def x(rng):
 
 @pytest.fixture
 def packed(x):
-    return PackedRecords.of([x[:1000], x[1000:]])
+    return PackedRecords.from_chunks([x[:1000], x[1000:]])
 
 
 @pytest.mark.parametrize(
@@ -36,23 +40,23 @@ def test_packed_records_are_an_eighth_and_look_the_same(x, packed):
     assert is_binary(packed)
     assert is_sparse(packed)
     assert unit(packed) == 1
-    assert not is_sparse(PackedRecords.of([np.ones((4, 9), np.uint8)]))
+    assert not is_sparse(pack(np.ones((4, 9), np.uint8)))
     assert as_features(packed) is packed
     changed = x.copy()
     changed[17, 5] ^= 1
-    assert array_sha256(packed) != array_sha256(PackedRecords.of([changed]))
+    assert array_sha256(packed) != array_sha256(pack(changed))
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5], ids=["sparse", "dense"])
 def test_models_of_packed_records_are_those_of_the_records(rng, data, share):
     x = (rng.random((300, 37)) < share).astype(np.uint8)
     y, index, seeds = rng.integers(0, 3, 300), np.arange(200).reshape(2, 100), children(0, 2)
-    recipe = Recipe(NN((8,)), Epochs(3), batch_size=20)
-    plain, packed = (fit_stack(recipe, records, y, 3, index, seeds) for records in (x, PackedRecords.of([x])))
+    recipe = Recipe(NN((8,)), epochs=3, batch_size=20)
+    plain, packed = (fit_stack(recipe, records, y, 3, index, seeds) for records in (x, pack(x)))
     np.testing.assert_array_equal(plain.parameters.numpy(), packed.parameters.numpy())
-    np.testing.assert_array_equal(plain.predict_proba(x, index), packed.predict_proba(PackedRecords.of([x]), index))
+    np.testing.assert_array_equal(plain.predict_proba(x, index), packed.predict_proba(pack(x), index))
     amazon = [
         AMAZON_DEFAULT.train(Dataset(records, y, 3, data.provenance), index, seeds).predict_proba(x)
-        for records in (x, PackedRecords.of([x]))
+        for records in (x, pack(x))
     ]
     np.testing.assert_array_equal(*amazon)

@@ -30,7 +30,7 @@ def sha256(body):
 
 def tar(**members):
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+    with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
         for name, content in members.items():
             content = content.encode() if isinstance(content, str) else content
             member = tarfile.TarInfo(name)
@@ -52,11 +52,6 @@ TEXAS = tar(
 )
 LOCATION = tar(bangkok='"30",0,1,1\n"1",1,0,0\n"2",0,0,1\n')
 
-STAY = dict.fromkeys(
-    (f"drug{i}" for i in range(23)),
-    "No",
-)
-
 
 def diabetes():
     """Three stays of two patients, in UCI's columns."""
@@ -64,7 +59,7 @@ def diabetes():
     names += ["discharge_disposition_id", "admission_source_id", "time_in_hospital", "payer_code", "medical_specialty"]
     names += ["num_lab_procedures", "num_procedures", "num_medications", "number_outpatient", "number_emergency"]
     names += ["number_inpatient", "diag_1", "diag_2", "diag_3", "number_diagnoses", "max_glu_serum", "A1Cresult"]
-    names += [*STAY, "change", "diabetesMed", "readmitted"]
+    names += [*(f"drug{i}" for i in range(23)), "change", "diabetesMed", "readmitted"]
     rows = [["1", "5"], ["2", "5"], ["3", "9"]]
     table = pd.DataFrame({name: ["0", "1", "1"] for name in names})
     table[["encounter_id", "patient_nbr"]] = rows
@@ -164,15 +159,12 @@ def placed(name, **changed):
 
 
 OFFICIAL = [
-    Official("location", {"dataset_location.tgz": LOCATION}, placed("location", sha256=sha256(LOCATION))),
-    Official("purchase", {"dataset_purchase.tgz": PURCHASE}, placed("purchase", shape=(3, 3)), pinned=False),
-    Official("texas", {"dataset_texas.tgz": TEXAS}, placed("texas", shapes=((3, 3),)), pinned=False),
     Official(
-        "hospital",
-        {"dataset_diabetes.zip": DIABETES},
-        placed("hospital", sha256=sha256(DIABETES)),
-        "sample",
+        "location", {"dataset_location.tgz": LOCATION}, placed("location", shapes=((3, 3),), sha256=sha256(LOCATION))
     ),
+    Official("purchase", {"dataset_purchase.tgz": PURCHASE}, placed("purchase", shapes=((3, 3),)), pinned=False),
+    Official("texas", {"dataset_texas.tgz": TEXAS}, placed("texas", shapes=((3, 3),)), pinned=False),
+    Official("hospital", {"dataset_diabetes.zip": DIABETES}, placed("hospital", sha256=sha256(DIABETES)), "sample"),
     Official("adult", {"adult.data": ADULT, "adult.test": ADULT_TEST}, place_adult),
     Official("mnist", MNIST, place_mnist),
     Official("cifar10", {"cifar-10-python.tar.gz": cifar(10)[0]}, place_cifar(10)),
@@ -244,6 +236,61 @@ def test_a_set_without_a_published_checksum_can_be_pinned(download, official):
     assert len(load(official.name, sha256=sha256(body))) == 3
     with pytest.raises(DataError, match="does not have sha256"):
         load(official.name, sha256="0" * 64)
+
+
+def test_location(download):
+    data = download(OFFICIAL[0])
+    np.testing.assert_array_equal(data.x, BITS)
+    np.testing.assert_array_equal(data.y, [29, 0, 1])
+    assert (data.x.dtype, data.provenance.kind) == (np.uint8, "real")
+    assert data.provenance.sha256 == sha256(LOCATION)
+    with pytest.raises(ValueError, match="n_classes is 7; location has 30"):
+        load("location", n_classes=7)
+
+
+def test_no_network_names_the_ways_out(monkeypatch):
+    monkeypatch.delenv("MIALIB_DATA", raising=False)
+    place_archive("http://127.0.0.1:9/dataset_location.tgz", b"", monkeypatch, "location")
+    with pytest.raises(DataError, match=r'set MIALIB_DATA to it, or take source="stand-in"'):
+        load("location")
+    assert left_in_cache() == []
+
+
+def test_a_damaged_cache_entry_is_fetched_again(download):
+    download(OFFICIAL[0])
+    (entry,) = left_in_cache()
+    entry.write_bytes(b"damaged")
+    assert len(load("location")) == 3
+
+
+def test_a_folder_of_ones_own_comes_first(download, tmp_path, monkeypatch):
+    with pytest.raises(DataError):
+        download(OFFICIAL[0], status=500, body=b"")
+    (tmp_path / "dataset_location.tgz").write_bytes(LOCATION)
+    monkeypatch.setenv("MIALIB_DATA", str(tmp_path))
+    assert len(load("location")) == 3
+    (tmp_path / "dataset_location.tgz").write_bytes(b"another")
+    with pytest.raises(DataError, match="damaged, or another file"):
+        load("location")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"no archive",
+        LOCATION[:40],
+        tar(bangkok='"1",0,2,0\n'),
+        tar(bangkok='"0",0,1,0\n'),
+        tar(bangkok='"1",0,1\n"2",1\n'),
+        tar(bangkok='"x",0,1\n'),
+    ],
+    ids=["no archive", "truncated", "feature 2", "class 0", "ragged", "no number"],
+)
+def test_what_is_not_the_official_format_is_refused(tmp_path, content):
+    path = tmp_path / "dataset_location.tgz"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="is not the official Location archive"):
+        catalog.DATASETS["location"].read(path)
 
 
 def test_purchase(download):
