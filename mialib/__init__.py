@@ -1,1 +1,48 @@
-"""mialib: membership inference by shadow models (Shokri, Stronati, Song, Shmatikov, IEEE S&P 2017)."""
+"""Membership inference by shadow models: the names of a chapter's first cell, and of an audit.
+
+Nothing is imported before it is asked for (PEP 562).
+"""
+
+from importlib import import_module
+
+_HOMES = {
+    "metrics": "Estimate",
+    "datasets.catalog": "load",
+    "datasets.dataset": "Dataset Provenance",
+    "datasets.splits": "OwnOut SharedOut",
+    "models.stack": "NN ReLU Tanh",
+    "models.cnn": "CNN",
+    "models.training": "Adam Recipe SGD",
+    "models.cache": "ModelCache",
+    "synthesis.model_based": "synthesize",
+    "synthesis.search": "Search",
+    "platforms.estimators": "Classifier",
+    "platforms.closed": "AmazonLike",
+    "platforms.private": "DPSGD",
+    "platforms.mitigations": "Chain Filtered LabelOnly Rounding Temperature TopK",
+    "platforms.secret_sharing": "SecretShared",
+    "service.client": "Remote",
+    "attack.answers": "Answers Inference",
+    "attack.shadow": "ClassAttack PooledAttack",
+    "attack.thresholds": "GapAttack ThresholdAttack",
+    "attack.experiment": "Experiment Result run run_all run_each",
+    "attack.comparisons": "all_attacks",
+    "book.chapter": "Chapter",
+    "auditing.audit": "Settings audit",
+    "auditing.inputs": "Records",
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+__all__ = [*sorted(_HOME), "metrics", "plots"]
+
+
+def __getattr__(name):
+    if name in ("metrics", "plots"):
+        return import_module(f"mialib.{name}")
+    if name not in _HOME:
+        raise AttributeError(f"module 'mialib' has no attribute {name!r}")
+    return getattr(import_module(f"mialib.{_HOME[name]}"), name)
+
+
+def __dir__():
+    return __all__

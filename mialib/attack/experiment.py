@@ -186,7 +186,19 @@ def run(experiment, data, shadow_data=None, target=None, cache=None, n_jobs=-1):
 
 
 def run_each(experiment, ways, data, cache=None):
-    """Run one experiment for each way, a dict of names to recipes or platforms, in which its models are trained."""
+    """Run one experiment for each way in which target and shadows are trained and answer.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    ways : dict of str to Recipe or platform
+    data : Dataset
+    cache : ModelCache, optional
+
+    Returns
+    -------
+    dict of str to Result
+    """
     return {name: run(replace(experiment, recipe=way), data, cache=cache) for name, way in ways.items()}
 
 

@@ -38,17 +38,7 @@ def variance_for(n_shadow):
 
 
 def logit_confidence(labels, vectors):
-    """Return log p/(1 - p) of the true class's probability, which is nearly Gaussian over models.
-
-    Parameters
-    ----------
-    labels : ndarray of int, shape (n,)
-    vectors : ndarray of float, shape (..., n, classes)
-
-    Returns
-    -------
-    ndarray of float64, shape (..., n)
-    """
+    """Return log p/(1 - p) of the true class's probability, shape (..., n), which is nearly Gaussian over models."""
     true = np.asarray(labels)[:, None] == np.arange(vectors.shape[-1])
     p = np.asarray(vectors, np.float64)
     right, wrong = np.sum(p * true, axis=-1), np.sum(p * ~true, axis=-1)
@@ -57,33 +47,16 @@ def logit_confidence(labels, vectors):
 
 @dataclass(frozen=True, eq=False)
 class Gaussians:
-    """A Gaussian for each record.
-
-    Parameters
-    ----------
-    mean, variance : ndarray of float64, shape (n,)
-        NaN where there is no shadow model to learn from.
-    """
+    """A Gaussian for each record: mean and variance of shape (n,), NaN where there is no shadow model to learn from."""
 
     mean: np.ndarray
     variance: np.ndarray
 
     @classmethod
     def fit(cls, confidence, used, variance):
-        """Fit a Gaussian to each record.
+        """Fit a Gaussian to each record from the confidence of k shadow models, shape (k, n).
 
-        Parameters
-        ----------
-        confidence : ndarray of float64, shape (k, n)
-            Of k shadow models in n records, from `logit_confidence`.
-        used : ndarray of bool, shape (k, n)
-            The shadow models to learn from.
-        variance : callable
-        `own_variance` or `shared_variance`.
-
-        Returns
-        -------
-        Gaussians
+        `used`, of the same shape, says which of them to learn from; `variance` is `own_variance` or `shared_variance`.
         """
         count = used.sum(axis=0)
         with np.errstate(invalid="ignore"):
@@ -102,7 +75,9 @@ class Gaussians:
 
 
 def online_score(observed, confidence, in_, variance):
-    """Return the logarithm of the likelihood ratio, in against out.
+    """Return the logarithm of the likelihood ratio, in against out, ndarray of float64, shape (n,).
+
+    Above 0 a record is likelier in than out; NaN where all its shadow models are of one kind.
 
     Parameters
     ----------
@@ -114,45 +89,22 @@ def online_score(observed, confidence, in_, variance):
         Which shadow models were trained on which record.
     variance : callable
         `own_variance` or `shared_variance`.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        Above 0 a record is likelier in than out; NaN where all its shadow models are of one kind.
     """
     of_in, of_out = (Gaussians.fit(confidence, used, variance) for used in (in_, ~in_))
     return of_in.log_density(observed) - of_out.log_density(observed)
 
 
 def offline_score(observed, confidence, in_, variance):
-    """Return how far the target's confidence lies above that of shadow models that do not know the record.
+    """Return how far the target's confidence lies above that of shadow models that do not know the record, shape (n,).
 
-    In standard deviations: the normal distribution turns it into one minus the p-value of being out.
-
-    Parameters
-    ----------
-    observed, confidence, in_, variance
-        As for `online_score`.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
+    In standard deviations: the normal distribution turns it into one minus the p-value of being out. The arguments are
+    those of `online_score`.
     """
     return Gaussians.fit(confidence, ~in_, variance).deviation(observed)
 
 
 def offline_threshold(confidence, in_, variance):
-    """Return the threshold that tells shadow models' own members apart best, each held against the others.
-
-    Parameters
-    ----------
-    confidence, in_, variance
-        As for `online_score`, of records that some shadow models know.
-
-    Returns
-    -------
-    float
-    """
+    """Return the threshold that tells shadow models' own members apart best, each held against the others."""
     others = [np.arange(len(in_)) != i for i in range(len(in_))]
     scores = [
         offline_score(own, confidence[rest], in_[rest], variance) for own, rest in zip(confidence, others, strict=True)
@@ -192,19 +144,7 @@ class Evidence:
         return replace(self, vectors=kind(self.vectors), own=kind(self.own))
 
     def infer(self, target, variance=None):
-        """Return what offline LiRA says about a target's records.
-
-        Parameters
-        ----------
-        target : Answers
-            Of m records.
-        variance : callable, optional
-        `own_variance` or `shared_variance`.
-
-        Returns
-        -------
-        Inference
-        """
+        """Return what offline LiRA says about the records of a target's `Answers`, an `Inference`."""
         variance = variance or variance_for(len(self.in_))
         known, own = _confidences(self.labels, self.vectors), _confidences(target.labels, self.own)
         observed = logit_confidence(target.labels, target.vectors)
@@ -213,7 +153,7 @@ class Evidence:
 
 
 def offline(result, cache=None, variance=None):
-    """Attack a result's target by offline LiRA, through the same shadow models.
+    """Attack a result's target by offline LiRA, through the same shadow models, which need to be three or more.
 
     Parameters
     ----------
@@ -226,11 +166,6 @@ def offline(result, cache=None, variance=None):
     Returns
     -------
     Inference
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than three shadow models.
     """
     n_shadow, data, sets = result.experiment.n_shadow, result.data, result.shadow_sets
     own = np.concatenate([result.split.target_in, result.split.target_out])

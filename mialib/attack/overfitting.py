@@ -13,18 +13,10 @@ NEEDED, MANY = 3, 10
 
 
 def by_class(result):
-    """Return what Figures 10 and 11 show of each class.
+    """Return what Figures 10 and 11 show of each class that has members and non-members of the target, a DataFrame.
 
-    Parameters
-    ----------
-    result : Result
-
-    Returns
-    -------
-    DataFrame
-        A row a class that has members and non-members of the target, with the attack's precision
-        (NaN where no record is inferred), its share of the training data, and the gap between
-        train and test accuracy.
+    Columns: the attack's precision (NaN where no record is inferred), the class's share of the training data, and the
+    gap between train and test accuracy.
     """
     target, right, rows = result.target, result.target.right, []
     for c in range(result.data.n_classes):
@@ -38,7 +30,7 @@ def by_class(result):
 
 
 def overview(results):
-    """Return the gap and the attack of each run, for figures and rank correlations.
+    """Return the gap and the attack of each run, for figures and rank correlations, a DataFrame.
 
     Parameters
     ----------
@@ -75,24 +67,10 @@ def scatter_points(runs, x, y):
 
 
 def rank_correlation(x, y, seed=0, n_resamples=1000, level=0.95):
-    """Return Spearman's rank correlation, with its bootstrap interval over the pairs; NaN for fewer than ten.
+    """Return Spearman's rank correlation, an `Estimate`, with its bootstrap interval over the pairs.
 
-    Parameters
-    ----------
-    x, y : array_like of float, shape (n,)
-        A pair with a value that is not defined is left out.
-    seed : int or SeedSequence
-    n_resamples : int
-    level : float
-
-    Returns
-    -------
-    Estimate
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than three pairs.
+    Fewer than ten have none. A pair with a value that is not defined is left out; a ValueError says if fewer than three
+    are left.
     """
     pairs = np.column_stack([x, y]).astype(np.float64)
     pairs = pairs[~np.isnan(pairs).any(axis=1)]
@@ -118,7 +96,10 @@ def near_gap(runs, gap, tolerance):
 
 
 def discordance(runs, by, quantity="AUC"):
-    """Return the share of pairs of runs in which the one with the larger gap leaks less.
+    """Return the share of pairs of runs in which the one with the larger gap leaks less (float).
+
+    0 if the gap orders them all, 0.5 if it says nothing; pairs that are equal in either are left out, NaN if none
+    remains.
 
     Parameters
     ----------
@@ -128,12 +109,6 @@ def discordance(runs, by, quantity="AUC"):
         Pairs are of runs that have this in common. With ``model`` the gap orders settings of one
         model type, with ``setting`` model types in one setting.
     quantity : str
-
-    Returns
-    -------
-    float
-        0 if the gap orders them all, 0.5 if it says nothing; pairs that are equal in either are
-        left out, NaN if none remains.
     """
     signs = []
     for _, group in runs.groupby(by, sort=False):

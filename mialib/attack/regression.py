@@ -36,18 +36,7 @@ class Exact:
 
 @dataclass(frozen=True)
 class ToSteps:
-    """Report the prediction to the nearest multiple of a step.
-
-    Parameters
-    ----------
-    step : float
-        In units of what is predicted.
-
-    Raises
-    ------
-    ValueError
-        If `step` is not positive.
-    """
+    """Report the prediction to the nearest multiple of a step, in units of what is predicted."""
 
     step: float
 
@@ -65,18 +54,7 @@ class ToSteps:
 
 @dataclass(frozen=True)
 class Noisy:
-    """Report the prediction with Gaussian noise, drawn for each answer.
-
-    Parameters
-    ----------
-    sd : float
-        Its standard deviation, in units of what is predicted.
-
-    Raises
-    ------
-    ValueError
-        If `sd` is negative.
-    """
+    """Report the prediction with Gaussian noise, drawn for each answer; `sd` is in units of what is predicted."""
 
     sd: float
 
@@ -94,26 +72,14 @@ class Noisy:
 
 @dataclass(frozen=True, eq=False)
 class RegressionTask:
-    """Records with a number to predict.
-
-    Parameters
-    ----------
-    x : ndarray of float32, shape (n, features)
-    y : ndarray of float64, shape (n,)
-    """
+    """Records, float32 of shape (n, features), with a number to predict, float64 of shape (n,)."""
 
     x: np.ndarray
     y: np.ndarray
 
 
 def ages(adult):
-    """Return the task of predicting people's age, in years, from their other columns.
-
-    Parameters
-    ----------
-    adult : Dataset
-        UCI Adult with all columns, of which age is the first.
-    """
+    """Return the task of predicting people's age, in years, from their other columns of UCI Adult; age is the first."""
     return RegressionTask(np.delete(adult.x, 0, axis=1), adult.x[:, 0].astype(np.float64) * LARGEST["age"])
 
 

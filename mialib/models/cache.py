@@ -28,23 +28,10 @@ USED = "MIALIB_USED"
 
 
 def model_keys(recipe, fingerprint, index, seeds, device="cpu"):
-    """Return the keys of trained models.
+    """Return the keys, 64 hexadecimal digits each, of M models trained by a recipe on rows of a data set, from seeds.
 
-    Parameters
-    ----------
-    recipe : dataclass
-        Everything else that decides a model, such as a `Recipe`; the code of its module counts too.
-    fingerprint : str
-        Of the data set.
-    index : sequence of M ndarrays of int
-        Each model's training records.
-    seeds : sequence of M SeedSequence
-    device : torch.device or str
-
-    Returns
-    -------
-    list of str
-        64 hexadecimal digits each.
+    `recipe` is a frozen dataclass of everything else that decides a model, such as a `Recipe`; the code of its module
+    counts too. `fingerprint` is the data set's.
     """
     common = {
         "recipe": {type(recipe).__qualname__: _plain(recipe)},

@@ -21,21 +21,14 @@ SMALLEST = 2.0**-126
 class CNN:
     """Two convolutions, each with max pooling, one hidden layer and a softmax output (§VI-B).
 
-    The paper does not give the filters; ours are those of a replication that reached its
-    precisions.
+    The paper does not give the filters; ours are those of a replication that reached its precisions.
 
     Parameters
     ----------
     filters : tuple of (int, int)
-        Number of filters and their width, a convolution each; no padding. Each is followed by
-        max pooling, 2 x 2.
-    hidden : tuple of int
-        Units in each fully connected hidden layer.
-    activation : Tanh or ReLU
-    products : Float32 or BFloat16
-        In what the convolutions and matrix products of training are computed.
-    dropout : float
-        Share of the units of fully connected hidden layers that sit out each update.
+        Number of filters and their width, one pair per convolution; no padding. Each is followed by 2 x 2 max pooling.
+    hidden, activation, products, dropout
+        As for `NN`, of the fully connected layers; the convolutions are computed in `products` too.
 
     Raises
     ------
@@ -61,25 +54,12 @@ class CNN:
 
 
 class ConvStack(Stack):
-    """M convolutional networks of one architecture.
+    """M convolutional networks, a `CNN` each, for images of a shape, (height, width) or (height, width, channels).
 
-    The convolutions of the models follow each other, on a CPU in parts of a batch that its cache
-    holds; what is behind them is stacked. Images keep their channels last. The activation is
-    taken after pooling: it is monotone, so nothing changes but a quarter of the values need it.
-
-    Parameters
-    ----------
-    architecture : CNN
-    n_models : int
-    shape : tuple of int
-        Of an image: (height, width) or (height, width, channels).
-    n_classes : int
-    device : str or torch.device
-
-    Raises
-    ------
-    ValueError
-        If records are not images, or too small for the filters.
+    The convolutions of the models follow each other, on a CPU in parts of a batch that its cache holds; what is behind
+    them is stacked. Images keep their channels last. The activation is taken after pooling: it is monotone, so nothing
+    changes but a quarter of the values need it. A ValueError says if records are not images, or too small for the
+    filters.
     """
 
     records_a_step = 256
@@ -102,7 +82,7 @@ class ConvStack(Stack):
         super().__init__(architecture, shapes + list(pairwise(widths)), n_models, n_classes, device)
 
     def records(self, x):
-        """Return records, an ndarray of shape (n, ...), in the form that this stack trains on fastest."""
+        """Return records, an ndarray of shape (n, ...), in the form that this stack trains on."""
         return DenseRecords(x, self.device)
 
     @property
@@ -142,17 +122,7 @@ class ConvStack(Stack):
         return dense_forward(self.architecture.activation, Float32(), dense, DenseBatch(features))[1]
 
     def write_gradient(self, batch, y, gradients):
-        """Write the gradient of each model's mean cross-entropy.
-
-        Parameters
-        ----------
-        batch : DenseBatch
-            Of n images for each model.
-        y : Tensor of int64, shape (M, n, 1)
-            True classes.
-        gradients : list
-            Views into the gradient's buffer, from `layers`.
-        """
+        """Write the gradient of each model's mean cross-entropy, as `DenseStack.write_gradient`."""
         activation, products = self.architecture.activation, self.architecture.products
         dense = self._dense(self._layers)
         features, seen = zip(*(self._convolve(batch.x[m], m, products) for m in range(self.n_models)), strict=True)
@@ -188,20 +158,10 @@ class ConvStack(Stack):
 def max_pool(z):
     """Return the largest of every 2 x 2 values, and what `max_pool_backward` needs, written over `z`.
 
-    In halves, first of rows and then of columns: on a CPU this takes less time than
-    `torch.nn.functional.max_pool2d` and its gradient.
-
-    Parameters
-    ----------
-    z : Tensor, shape (n, filters, height, width), channels last
-        An odd last row or column is left out.
-
-    Returns
-    -------
-    pooled : Tensor, shape (n, height // 2, width // 2, filters)
-    ahead : tuple of Tensor
-        In the place of upper values of `z` and of left ones of its rows: by how much they are
-        larger than the lower, or right, ones.
+    `z` is of shape (n, filters, height, width), channels last; an odd last row or column is left out. Pooled values are
+    of shape (n, height // 2, width // 2, filters). In the place of upper values of `z`, and of left ones of its rows,
+    stands by how much they are larger than the lower, or right, ones. In halves, first of rows and then of columns: on
+    a CPU this takes less time than `torch.nn.functional.max_pool2d` and its gradient.
     """
     if torch.is_grad_enabled():  # nothing may be overwritten that autograd keeps
         return F.max_pool2d(z, 2).permute(0, 2, 3, 1), None

@@ -8,21 +8,15 @@ import torch
 LARGE = 2_000_000
 """Multiplications in one model's product from which oneDNN is asked for it, model by model."""
 
-
 WHOLE = 32
 """Numbers of float32 that torch works on at once; what is left over is rounded otherwise."""
 
 
 def aligned_empty(like, *shape):
-    """Return a Tensor of shape (M, ...) to be filled, each model's part filled up to whole cache lines.
+    """Return a Tensor of shape (M, ...) like another, to be filled, each model's part filled up to whole cache lines.
 
-    What the last bits of a product or a sigmoid are depends on where its operands lie; so placed,
-    a model's are the same wherever in a stack it stands.
-
-    Parameters
-    ----------
-    like : Tensor
-        Of the same type, on the same device.
+    What the last bits of a product or a sigmoid are depends on where its operands lie; so placed, a model's are the
+    same wherever in a stack it stands.
     """
     n_models, *rest = shape
     size = math.prod(rest)
@@ -46,8 +40,8 @@ def filled_up(values):
 def onednn_takes(a, b):
     """Return whether oneDNN computes ``a @ b`` faster than torch's own batched product; autograd cannot follow it.
 
-    On a CPU with AVX-512 that is not Intel's it takes half the time, since MKL, which torch's own
-    products call, does not use those instructions there.
+    On a CPU with AVX-512 that is not Intel's it takes half the time (258 against 117 GFLOP/s on a core, 2048^3), since
+    MKL, which torch's own products call, does not use those instructions there.
     """
     return (
         a.device.type == "cpu"

@@ -23,20 +23,18 @@ from mialib.models.kernels import BFloat16, Float32, aligned, filled_up
 class Dropout:
     """Leaves out hidden units at random while a stack trains, and scales the others up.
 
-    Parameters
-    ----------
-    share : float
-        Probability that a unit is left out of an update.
-    generators : list of M numpy Generator
-        One a model, so that no number depends on which models train together.
+    `share` is the probability that a unit is left out of an update; at 0 nothing happens. There is a numpy Generator
+    for each model, so that no number depends on which models train together.
     """
 
-    def __init__(self, share, generators):
+    def __init__(self, share=0.0, generators=()):
         self._share, self._generators = share, generators
         self._kept = []
 
     def forward(self, hidden):
         """Return a layer's activations, shape (M, n, units), 0 where a unit sits out."""
+        if not self._share:
+            return hidden
         shape = hidden.shape[1:]
         kept = np.stack([rng.random(shape, np.float32) >= self._share for rng in self._generators])
         kept = torch.from_numpy(kept).to(hidden.device)
@@ -45,19 +43,7 @@ class Dropout:
 
     def backward_(self, gradient):
         """Turn the gradient for what `forward` last returned into that for what it took; layers come in reverse."""
-        return gradient.mul_(self._kept.pop()).mul_(1 / (1 - self._share))
-
-
-class NoDropout:
-    """Keeps every unit."""
-
-    def forward(self, hidden):
-        """Return `hidden`."""
-        return hidden
-
-    def backward_(self, gradient):
-        """Return `gradient`."""
-        return gradient
+        return gradient.mul_(self._kept.pop()).mul_(1 / (1 - self._share)) if self._share else gradient
 
 
 def check_dropout(share):
@@ -67,7 +53,7 @@ def check_dropout(share):
 
 
 MINUS_ONE = torch.tensor(-1.0)
-NO_DROPOUT = NoDropout()
+NO_DROPOUT = Dropout()
 FEATURES_A_STEP = 2**26
 """Features, of all models' records, that `Stack.predict_proba` holds at once."""
 
@@ -111,12 +97,7 @@ class ReLU:
 
 @dataclass(frozen=True)
 class OutOfPlace:
-    """An activation that autograd can follow, since it overwrites nothing.
-
-    Parameters
-    ----------
-    activation : Tanh or ReLU
-    """
+    """An activation, `Tanh` or `ReLU`, that autograd can follow, since it overwrites nothing."""
 
     activation: Tanh | ReLU
 
@@ -175,9 +156,8 @@ class Stack:
     Attributes
     ----------
     parameters : Tensor of float32, shape (M, P)
-        One model a row. P is rounded up to whole cache lines, so that a model's arithmetic is
-        the same to the last bit wherever in a stack it stands, and to whole rows of the first
-        layer's weights.
+        One model per row. P is rounded up to whole cache lines, so that a model's arithmetic is the same to the last
+        bit wherever in a stack it stands, and to whole rows of the first layer's weights.
     """
 
     records_a_step = 4096
@@ -230,20 +210,9 @@ class Stack:
 
     @torch.no_grad()
     def features(self, x):
-        """Return what every model's last hidden layer makes of records.
+        """Return what every model's last hidden layer makes of records, ndarray of float32, shape (M, n, units).
 
-        Parameters
-        ----------
-        x : array_like, shape (n, ...)
-
-        Returns
-        -------
-        ndarray of float32, shape (M, n, units)
-
-        Raises
-        ------
-        ValueError
-            If the models have no hidden layer.
+        A ValueError says if the models have no hidden layer.
         """
         if not self.architecture.hidden:
             raise ValueError("softmax regression has no hidden layer; features need an architecture with hidden units")
@@ -305,17 +274,7 @@ class Stack:
 
 
 class DenseStack(Stack):
-    """M fully connected networks of one architecture.
-
-    Parameters
-    ----------
-    architecture : NN
-    n_models : int
-    shape : tuple of int
-        Of a record; its features are flattened.
-    n_classes : int
-    device : str or torch.device
-    """
+    """M fully connected networks, an `NN` each, for records of a shape; their features are flattened."""
 
     def __init__(self, architecture, n_models, shape, n_classes, device="cpu"):
         widths = (math.prod(shape), *architecture.hidden, n_classes)

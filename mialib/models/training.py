@@ -260,7 +260,7 @@ def fit_stack(recipe, x, y, n_classes, index, seeds, device=None, penalty=None):
 
     Returns
     -------
-    DenseStack
+    Stack
 
     Raises
     ------
@@ -305,20 +305,11 @@ def fit_stack(recipe, x, y, n_classes, index, seeds, device=None, penalty=None):
 
 
 def fit_blocks(recipe, x, y, n_classes, index, seeds, block_size, n_jobs=-1):
-    """Train M models in blocks, side by side where there are cores for it.
+    """Train M models in blocks, side by side where there are cores for it; the arguments are those of `fit_stack`.
 
-    A block is a stack of models that trains on one thread. Blocks run in processes if there is
-    much to do and in threads else, or where `joblib.parallel_config` or ``MIALIB_CLUSTER`` says,
-    such as on a Dask cluster. No number depends on `block_size`, on `n_jobs`, on where blocks run or in what order.
-
-    Parameters
-    ----------
-    recipe, x, y, n_classes, index, seeds
-        As for `fit_stack`.
-    block_size : int
-        Models per block at the most; fewer if a worker had none otherwise.
-    n_jobs : int
-        Blocks at the same time, as for joblib.
+    A block is a stack of at most `block_size` models that trains on one thread. Blocks run in processes if there is
+    much to do and in threads else, or where `joblib.parallel_config` or ``MIALIB_CLUSTER`` says, such as on a Dask
+    cluster. No number depends on `block_size`, on `n_jobs`, on where blocks run or in what order.
 
     Yields
     ------

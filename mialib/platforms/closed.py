@@ -24,13 +24,10 @@ class Models(Protocol):
     """M trained models: all that a platform lets a client have."""
 
     def predict_proba(self, x, index=None):
-        """Return prediction vectors, ndarray of float32, shape (M, k or n, classes).
+        """Return prediction vectors, ndarray of float32, shape (M, k or n, classes), about `x`, shape (n, ...).
 
-        Parameters
-        ----------
-        x : ndarray, shape (n, ...)
-        index : ndarray of int, shape (M, k), optional
-            Rows of `x` that each model is asked for; by default all models are asked for all.
+        `index`, shape (M, k), has the rows of `x` that each model is asked for; by default all models are asked for
+        all.
         """
 
     def models(self, which):
@@ -38,25 +35,10 @@ class Models(Protocol):
 
 
 class Platform(Protocol):
-    """A service that trains models."""
+    """A service that trains models, as `Recipe.train` does."""
 
     def train(self, data, index, seeds, cache=None, n_jobs=-1):
-        """Train M models.
-
-        Parameters
-        ----------
-        data : Dataset
-        index : ndarray of int, shape (M, n)
-            The records of each model.
-        seeds : sequence of M SeedSequence
-        cache : ModelCache, optional
-        n_jobs : int
-            Models trained at the same time, as for joblib; no number depends on it.
-
-        Returns
-        -------
-        Models
-        """
+        """Return M `Models`, trained on rows of `data`: `index`, shape (M, n)."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +79,7 @@ class AmazonLike:
         )
 
     def train(self, data, index, seeds, cache=None, n_jobs=-1):
-        """Train M models; see `Platform.train`."""
+        """Return M models; the arguments are those of `Recipe.train`."""
         if is_binary(data.x):
             return self.recipe(data.x).train(data, index, seeds, cache, n_jobs)
         return _Each([self._binned(data, *one, cache, n_jobs) for one in zip(index, seeds, strict=True)])
@@ -118,10 +100,7 @@ AMAZON_LONG = AmazonLike(100, 1e-4)
 class QuantileBins:
     """Makes each feature one-hot: in which bin, between quantiles, does it lie.
 
-    Parameters
-    ----------
-    edges : ndarray of float32, shape (features, bins - 1)
-        Sorted; a value on an edge lies above it.
+    `edges` is float32, shape (features, bins - 1), sorted; a value on an edge lies above it.
     """
 
     edges: np.ndarray
@@ -169,18 +148,13 @@ class _Each:
 
 @dataclass(frozen=True)
 class BlackBox:
-    """A platform of which the attack sees nothing but that it trains models and answers queries.
-
-    Parameters
-    ----------
-    name : str
-    """
+    """A platform, by its name, of which the attack sees nothing but that it trains models and answers queries."""
 
     name: str
     _inside: object = field(repr=False)
 
     def train(self, data, index, seeds, cache=None, n_jobs=-1):
-        """Train M models; see `Platform.train`."""
+        """Return M models; the arguments are those of `Recipe.train`."""
         return _Queries(self._inside.train(data, index, seeds, cache, n_jobs))
 
 

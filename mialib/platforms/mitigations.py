@@ -15,16 +15,7 @@ class Filter:
     """What stands between a model and its client: called with prediction vectors, it returns others."""
 
     def __call__(self, vectors):
-        """Return what the client gets to see.
-
-        Parameters
-        ----------
-        vectors : array_like of float, shape (..., classes)
-
-        Returns
-        -------
-        ndarray of the same shape and type
-        """
+        """Return what the client gets to see of vectors, shape (..., classes): of the same shape and type."""
         vectors = np.asarray(vectors)
         vectors = vectors if np.issubdtype(vectors.dtype, np.floating) else vectors.astype(np.float64)
         flat, seen = vectors.reshape(-1, vectors.shape[-1]), np.empty_like(vectors, order="C")
@@ -39,7 +30,7 @@ class Filter:
         raise NotImplementedError
 
     def answers(self, models, x, index=None):
-        """Return models' filtered answers; see `mialib.platforms.closed.Models.predict_proba`."""
+        """Return models' filtered answers, as `Models.predict_proba`."""
         return self(models.predict_proba(x, index))
 
 
@@ -154,13 +145,7 @@ class Temperature(Filter):
         return "logits" if hasattr(models, "predict_logits") else "log-probabilities"
 
     def answers(self, models, x, index=None):
-        """Return models' filtered answers; see `mialib.platforms.closed.Models.predict_proba`.
-
-        Warns
-        -----
-        UserWarning
-            If the models have no logits.
-        """
+        """Return models' filtered answers; a UserWarning says if the models have no logits."""
         if self.taken_of(models) == "logits":
             return self.of_logits(models.predict_logits(x, index))
         warnings.warn(
@@ -219,13 +204,13 @@ class Chain(Filter):
         object.__setattr__(self, "filters", filters)
 
     def __call__(self, vectors):
-        """Return what the client gets to see; see `Filter.__call__`."""
+        """Return what the client gets to see of vectors, shape (..., classes)."""
         for each in self.filters:
             vectors = each(vectors)
         return vectors
 
     def answers(self, models, x, index=None):
-        """Return models' filtered answers; see `mialib.platforms.closed.Models.predict_proba`."""
+        """Return models' filtered answers, as `Models.predict_proba`."""
         first, *rest = self.filters
         seen = first.answers(models, x, index)
         return Chain(*rest)(seen) if rest else seen
@@ -249,25 +234,19 @@ class Filtered:
     filter: Filter
 
     def train(self, data, index, seeds, cache=None, n_jobs=-1):
-        """Train M models; see `mialib.platforms.closed.Platform.train`."""
+        """Return M models behind the filter; the arguments are those of `Recipe.train`."""
         return FilteredModels(self.platform.train(data, index, seeds, cache, n_jobs), self.filter)
 
 
 @dataclass(frozen=True, eq=False)
 class FilteredModels:
-    """Models that are seen through a filter, and in no other way.
-
-    Parameters
-    ----------
-    inside : Models
-    filter : Filter
-    """
+    """Models that are seen through a filter, and in no other way."""
 
     inside: object = field(repr=False)
     filter: Filter
 
     def predict_proba(self, x, index=None):
-        """Return what a client gets to see; see `mialib.platforms.closed.Models.predict_proba`."""
+        """Return what a client gets to see, as `Models.predict_proba`."""
         return self.filter.answers(self.inside, x, index)
 
     def models(self, which):
@@ -278,11 +257,7 @@ class FilteredModels:
 def with_l2(recipe, weight):
     """Return a recipe with the paper's penalty, λ · Σθ² on all parameters (§IX).
 
-    Parameters
-    ----------
-    recipe : Recipe
-    weight : float
-        λ. The optimisers count λ/2, so theirs is twice this.
+    The optimisers count λ/2, so theirs is twice this `weight`.
     """
     return replace(recipe, optimiser=replace(recipe.optimiser, l2=2 * weight))
 
@@ -296,20 +271,9 @@ def with_dropout(recipe, share):
 
 
 def table_iii(recipe, l2=(1e-4, 5e-4, 1e-3, 5e-3, 1e-2), dropout=()):
-    """Return the rows of the paper's Table III around one recipe (§IX).
+    """Return the rows of the paper's Table III around one recipe (§IX), a dict of names to recipes or platforms.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    l2 : sequence of float
-        Weights λ of the penalty.
-    dropout : sequence of float
-        Shares of units; not in the paper's table.
-
-    Returns
-    -------
-    dict of str to Recipe or platform
-        The name in the table to how target and shadows are trained and answer.
+    `l2` are weights λ of the penalty, `dropout` shares of units, which are not in the paper's table.
     """
     filters = (TopK(3), TopK(1), LabelOnly(), Rounding(3), Rounding(1), Temperature(5), Temperature(20))
     return (

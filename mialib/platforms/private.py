@@ -29,20 +29,11 @@ ACCOUNTANTS = ("prv", "rdp")
 
 
 def accuracy_bound(epsilon, delta=0.0):
-    """Return the largest accuracy of any membership inference under (ε, δ) differential privacy.
+    """Return the largest accuracy of any membership inference under (ε, δ) differential privacy (float, 0.5 to 1).
 
-    With as many members as non-members, (e^ε + δ) / (e^ε + 1): true positives are at most
-    e^ε times the false positives, plus δ, and the same for negatives (Kairouz et al. 2015).
-
-    Parameters
-    ----------
-    epsilon, delta : float
-        For the change of the training set that decides membership.
-
-    Returns
-    -------
-    float
-        Between 0.5 and 1.
+    With as many members as non-members, (e^ε + δ) / (e^ε + 1): true positives are at most e^ε times the false
+    positives, plus δ, and the same for negatives (Kairouz et al. 2015). ε and δ are for the change of the training set
+    that decides membership.
     """
     return (1 + delta * math.exp(-epsilon)) / (1 + math.exp(-epsilon))
 
@@ -120,12 +111,9 @@ class DPSGD:
         return _spent(self.noise_multiplier(n_records), self.delta, *self.sampling(n_records), counting)
 
     def train(self, data, index, seeds, cache=None, n_jobs=-1):
-        """Train M models, and return them as a stack; see `mialib.platforms.closed.Platform.train`.
+        """Return M models as a stack; the arguments are those of `Recipe.train`.
 
-        Raises
-        ------
-        ModuleNotFoundError
-            If Opacus, the extra ``privacy``, is not installed.
+        A ModuleNotFoundError says if Opacus, the extra ``privacy``, is not installed.
         """
         try:
             import opacus

@@ -28,35 +28,16 @@ def from_fixed(values, bits=FRACTION):
 
 
 def split_in_two(secret, rng):
-    """Return two shares that sum to a secret modulo 2^64; each by itself is uniform, whatever the secret.
-
-    Parameters
-    ----------
-    secret : ndarray of uint64
-    rng : numpy Generator
-
-    Returns
-    -------
-    tuple of ndarray of uint64
-    """
+    """Return two shares of an ndarray of uint64 that sum to it modulo 2^64; each by itself is uniform."""
     mask = rng.integers(0, 2**64, secret.shape, np.uint64)
     return mask, secret - mask
 
 
 def product(x, w, rng):
-    """Return shares of a matrix product from shares of its factors, by Beaver's triple (1991).
+    """Return two shares of a matrix product from shares of its factors, by Beaver's triple (1991), modulo 2^64.
 
-    A third party deals shares of random a, b and a @ b. The servers tell each other x - a and
-    w - b, which are uniform, and each works out its share of the product from them.
-
-    Parameters
-    ----------
-    x, w : tuple of two ndarrays of uint64, shapes (n, units) and (units, classes)
-    rng : numpy Generator
-
-    Returns
-    -------
-    tuple of two ndarrays of uint64, shape (n, classes)
+    A third party deals shares of random a, b and a @ b. The servers tell each other x - a and w - b, which are uniform,
+    and each works out its share of the product from them.
     """
     a, b = (rng.integers(0, 2**64, shares[0].shape, np.uint64) for shares in (x, w))
     of_a, of_b, of_c = (split_in_two(secret, rng) for secret in (a, b, a @ b))
@@ -71,7 +52,7 @@ class SecretShared:
 
     Parameters
     ----------
-    stack : DenseStack or ConvStack
+    stack : Stack
         With a hidden layer.
     seed : int or SeedSequence
         Of the shares; no answer depends on it.
