@@ -12,8 +12,9 @@ book: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	rm -rf _build/test-cache
-	MIALIB_CACHE=$(CURDIR)/_build/test-cache $(BIN)/python -m pytest tests book --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg
+	MIALIB_CACHE=$(CURDIR)/_build/test-cache $(BIN)/python -m pytest tests book -n 2 --dist loadfile --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg
 	$(BIN)/jupyter-book build -W --keep-going .
 
 # Run every chapter at its defaults and write the outputs that are committed and compared.
