@@ -13,9 +13,8 @@ def precision_boxes(series, axis, quantity="precision"):
     ----------
     series : dict of str to ndarray of float64, shape (classes,)
         Box to its values; NaN where a class has none.
-    axis : str
-        What the boxes differ in.
-    quantity : str
+    axis, quantity : str
+        What the boxes differ in, and what they show.
     """
     axes = style.axes(axis, f"attack {quantity} in a class")
     values = [numbers[~np.isnan(numbers)] for numbers in series.values()]
@@ -33,9 +32,8 @@ def bars(series, axis, quantity):
     ----------
     series : dict of str to dict of str to float or Estimate
         Line of the legend to the group's name to the number.
-    axis : str
-        What the groups differ in.
-    quantity : str
+    axis, quantity : str
+        What the groups differ in, and what the bars show.
     """
     axes = style.axes(axis, quantity)
     groups = list(next(iter(series.values())))

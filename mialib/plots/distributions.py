@@ -18,8 +18,7 @@ def precision_cdf(series, quantity="precision"):
     axes = style.axes(f"attack {quantity} in a class", "share of classes up to this")
     for look, name, values in style.styled(series):
         value, share = metrics.cdf(values)
-        x, y = np.append(value[:1], value), np.append(0, share)
-        axes.step(x, y, where="post", label=name, **look | {"marker": ""})
+        axes.step(np.append(value[:1], value), np.append(0, share), where="post", label=name, **look | {"marker": ""})
     axes.axvline(metrics.BASELINE, color="0.6", linewidth=1, zorder=0, label="guessing")
     axes.set(xlim=(None, 1.01), ylim=(0, 1.02))
     return style.finish(axes)
@@ -67,12 +66,10 @@ def answer_grid(answers):
         for axes, value, label in ((above, probability, "P(true class)"), (below, entropy, "normalised entropy")):
             _shares(axes, value, target.member, np.linspace(0, 1, 11))
             axes.set(xlim=(0, 1), ylim=(0, 1.02))
-            axes.spines[["top", "right"]].set_visible(False)
             axes.set_xlabel(label, fontsize=8)
         above.set_title(name, fontsize=9)
-    figure = style.finish(grid[0, 0], fontsize=8)
-    figure.supylabel("share of records", fontsize=8)
-    return figure
+    grid[0, 0].figure.supylabel("share of records", fontsize=8)
+    return style.finish(grid[0, 0], fontsize=8)
 
 
 def roc(curves):

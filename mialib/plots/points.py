@@ -33,9 +33,8 @@ def scatter(series, xlabel, ylabel, level=None, named=False, joined=False, xscal
     ----------
     series : dict of str to dict of str to (float, float or Estimate)
         Series to its points by name.
-    xlabel, ylabel : str
-    level : float, optional
-        Draw a thin line at this height, such as `mialib.metrics.BASELINE`.
+    xlabel, ylabel, level
+        As for `curve`.
     named : bool
         Write the points' names in a column next to them, in the order of their heights.
     joined : bool
@@ -58,12 +57,11 @@ def scatter(series, xlabel, ylabel, level=None, named=False, joined=False, xscal
 
 def _label(axes, points):
     """Write the names of points in a column at the right, each joined to its point by a line."""
-    order = sorted(points, key=lambda name: float(points[name][1]))
+    order = sorted(points, key=lambda name: points[name][1])
     for place, name in zip(np.linspace(0.02, 0.98, len(order)), order, strict=True):
-        x, y = points[name]
         arrow = {"arrowstyle": "-", "color": "0.75", "linewidth": 0.5}
         where = {"xytext": (1.03, place), "textcoords": "axes fraction", "va": "center"}
-        axes.annotate(name, (x, float(y)), fontsize=7, arrowprops=arrow, **where)
+        axes.annotate(name, points[name], fontsize=7, arrowprops=arrow, **where)
 
 
 def gap_and_precision(series):
@@ -75,7 +73,7 @@ def gap_and_precision(series):
         Line to its targets, joined in their order; the last is drawn larger.
     """
     points = {
-        name: {str(i): (r.target.train_accuracy - r.target.test_accuracy, r.precision) for i, r in enumerate(results)}
+        name: {str(i): (r.target.accuracy_gap, r.inference.precision) for i, r in enumerate(results)}
         for name, results in series.items()
     }
     gap = "train accuracy minus test accuracy of the target"
@@ -88,7 +86,7 @@ def precision_by_shadows(runs, quantity="precision"):
     Parameters
     ----------
     runs : DataFrame
-        As from `mialib.attack.experiment.sweep`; a line for each value of its column ``out``.
+        As from `mialib.run_all`; a line for each value of its column ``out``.
     quantity : str
         Column of `runs`.
     """
@@ -106,9 +104,7 @@ def precision_by_shadows(runs, quantity="precision"):
 
 
 def paper_against_ours(points):
-    """Draw every number that the paper gives against ours, one point each, with the diagonal.
-
-    Axes are linear up to 1 and logarithmic beyond, so that shares and counts have room on one figure.
+    """Draw every number that the paper gives against ours, and the diagonal, on axes that are logarithmic above 1.
 
     Parameters
     ----------
@@ -124,9 +120,7 @@ def paper_against_ours(points):
         set_ticks(ticks, [f"{t:,}" for t in ticks])
     axes.plot(ends, ends, color="0.6", linewidth=1, zorder=0)
     for look, name, pairs in style.styled(points):
-        if len(pairs):
-            marks = {"color": look["color"], "marker": look["marker"], "alpha": 0.8, "clip_on": False}
-            axes.scatter(*np.array(pairs).T, label=name, **marks)
+        axes.plot(*np.array(pairs).T, label=name, alpha=0.8, clip_on=False, **look | {"linestyle": "none"})
     axes.set(xlim=ends, ylim=ends, box_aspect=1)
     return style.finish(axes, loc="upper left", bbox_to_anchor=(1.02, 1))
 

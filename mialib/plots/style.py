@@ -29,6 +29,8 @@ def grid(n_rows, n_columns, size, **shared):
     """Return axes side by side, an ndarray of shape (n_rows, n_columns); `size` is in inches."""
     figure, axes = plt.subplots(n_rows, n_columns, figsize=size, layout="constrained", squeeze=False, **shared)
     plt.close(figure)  # else a notebook shows it once more than it is returned
+    for one in axes.flat:
+        one.spines[["top", "right"]].set_visible(False)
     return axes
 
 
@@ -36,15 +38,13 @@ def axes(xlabel, ylabel):
     """Return the axes of a figure that has one; `finish` gives the figure."""
     one = grid(1, 1, (6.4, 4)).item()
     one.set(xlabel=xlabel, ylabel=ylabel, axisbelow=True)
-    one.spines[["top", "right"]].set_visible(False)
     one.grid(color="0.92")
     return one
 
 
 def with_ends(numbers):
     """Return numbers, lower and upper ends, ndarrays of float64; what has no interval is its own ends."""
-    middle = np.array([float(number) for number in numbers])
-    ends = (np.array([float(getattr(number, end, number)) for number in numbers]) for end in ("low", "high"))
+    middle, *ends = np.array([[n, getattr(n, "low", n), getattr(n, "high", n)] for n in numbers], np.float64).T
     return middle, *(np.where(np.isnan(end), middle, end) for end in ends)
 
 

@@ -144,10 +144,9 @@ class Inverted:
         return {kind: self._closeness(*points) for kind, points in kinds.items()}
 
     def _closeness(self, points, labels):
-        members, held_out = self._sides().values()
-        in_pixels = closeness(points, labels, members, held_out).mean()
-        seen = [(self.features(x), y) for x, y in (members, held_out)]
-        in_features = closeness(self.features(points), labels, *seen).mean()
+        sides = self._sides().values()
+        in_pixels = closeness(points, labels, *sides).mean()
+        in_features = closeness(self.features(points), labels, *((self.features(x), y) for x, y in sides)).mean()
         return in_pixels.to_dict() | {f"{name}, in features": value for name, value in in_features.items()}
 
     def membership_aucs(self):

@@ -141,7 +141,8 @@ def test_a_climb_shows_the_best_so_far():
 
 def test_a_point_stands_at_its_targets_gap_and_precision():
     results = [
-        SimpleNamespace(target=SimpleNamespace(train_accuracy=1, test_accuracy=t), precision=1 - t) for t in (0.4, 0.1)
+        SimpleNamespace(target=SimpleNamespace(accuracy_gap=1 - t), inference=SimpleNamespace(precision=1 - t))
+        for t in (0.4, 0.1)
     ]
     figure = plots.gap_and_precision({"longer": results})
     line, last = figure.axes[0].lines[:2]
