@@ -27,8 +27,13 @@ class CNN:
     ----------
     filters : tuple of (int, int)
         Number of filters and their width, one pair per convolution; no padding. Each is followed by 2 x 2 max pooling.
-    hidden, activation, products, dropout
-        As for `NN`, of the fully connected layers; the convolutions are computed in `products` too.
+    hidden : tuple of int
+        Units in each fully connected hidden layer.
+    activation : Tanh or ReLU
+    products : Float32 or BFloat16
+        In what the convolutions and matrix products of training are computed.
+    dropout : float
+        Share of the units of fully connected hidden layers that sit out each update.
 
     Raises
     ------
