@@ -29,7 +29,7 @@ class Chapter:
 
     def __init__(self, name, profile, seed, dataset, *more):
         data = join_provenances(*(getattr(of, "provenance", of) for of in (dataset, *more)))
-        self.origin = Origin(name, profile, seed, data)
+        self.origin, self._glued = Origin(name, profile, seed, data), {}
 
     @property
     def badge(self):
@@ -98,11 +98,13 @@ class Chapter:
         )
 
     def glue(self, numbers):
-        """Make numbers available to the prose, as ``{glue:text}`name:.2f```."""
+        """Make numbers available to the prose, as ``{glue:text}`name:.2f```; once, however often they come."""
         from myst_nb import glue
 
         for name, value in numbers.items():
-            glue(name, float(value), display=False)
+            if self._glued.get(name) != str(float(value)):  # NaN equals itself as text
+                glue(name, float(value), display=False)  # a second value of one name fails the book's build
+                self._glued[name] = str(float(value))
 
     def beside_paper(self, numbers, also=()):
         """Return numbers beside the paper's, and beside those of the recorded run; glue them for the prose.

@@ -66,14 +66,8 @@ def execute(source, output, parameters=None):
     with tempfile.TemporaryDirectory(dir=output.parent) as folder:
         partial = Path(folder, output.name)
         try:
-            papermill.execute_notebook(
-                str(source),
-                str(partial),
-                parameters or {},
-                cwd=str(Path(source).parent),
-                kernel_name="python3",
-                progress_bar=False,
-            )
+            where = {"cwd": str(Path(source).parent), "kernel_name": "python3"}
+            papermill.execute_notebook(str(source), str(partial), parameters or {}, progress_bar=False, **where)
         except PapermillExecutionError as error:
             raise ChapterError(f"{Path(source).stem}: {error.ename}: {error.evalue}") from error
         _strip(partial)

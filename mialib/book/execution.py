@@ -40,7 +40,7 @@ class Watch(threading.Thread):
         self.peak, self._parent = 0, os.getppid()
 
     def run(self):
-        """Look."""
+        """Look until this process ends."""
         while True:
             own, held = psutil.Process(), 0
             started = own.children(recursive=True)
@@ -50,7 +50,8 @@ class Watch(threading.Thread):
             self.peak = max(self.peak, held)
             if os.getppid() != self._parent:
                 for process in started:
-                    process.kill()
+                    with suppress(psutil.Error):
+                        process.kill()
                 os._exit(1)
             time.sleep(PERIOD)
 
@@ -62,14 +63,9 @@ def measured(source, output, parameters, environment=None):
     ``cache in MiB`` of them; ``multiplications a core-second`` that the machine made just before, and its ``cores``.
     A ChapterError has the message of the cell that failed. There is no output then.
     """
-    ended = subprocess.run(
-        [sys.executable, "-m", "mialib.book.execution", source, output],
-        input=json.dumps(parameters),
-        env={**os.environ, **(environment or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-m", "mialib.book.execution", source, output]
+    environment = {**os.environ, **(environment or {})}
+    ended = subprocess.run(command, input=json.dumps(parameters), env=environment, capture_output=True, text=True)
     if ended.returncode:
         last = (ended.stderr.strip().splitlines() or [f"its process ended with {ended.returncode}"])[-1]
         raise ChapterError(last)
@@ -102,10 +98,6 @@ def main(source, output):
     return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
-
-
 @dataclass(frozen=True)
 class Executed:
     """A chapter that was run: its notebook with outputs, and what that took, as `measured` returns it."""
@@ -121,7 +113,7 @@ class Executed:
 
 def kept(chapter, parameters):
     """Return the `Executed` of a notebook with some parameters, or None if it was not run yet."""
-    folder = _chapters() / key(chapter, parameters)
+    folder = folder_of(chapter, parameters)
     try:
         return Executed(folder / Path(chapter).name, json.loads((folder / "took.json").read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -136,7 +128,7 @@ def executed(chapter, parameters, environment=None):
     """
     if found := kept(chapter, parameters):
         return found
-    folder = _chapters() / key(chapter, parameters)
+    folder = folder_of(chapter, parameters)
     folder.parent.mkdir(parents=True, exist_ok=True)
     for partial in folder.parent.glob("*.part"):  # what processes that were killed left half-done
         if not psutil.pid_exists(int(partial.name.split("-")[0])):
@@ -155,15 +147,11 @@ def executed(chapter, parameters, environment=None):
 
 def all_kept():
     """Return the folders of all runs that are kept, a list of Path."""
-    return [path.parent for path in sorted(_chapters().glob("*/took.json"))]
+    return [path.parent for path in sorted((cache_dir() / "chapters").glob("*/took.json"))]
 
 
-def _chapters():
-    return cache_dir() / "chapters"
-
-
-def key(chapter, parameters):
-    """Return the sha256 of everything that decides what a notebook shows with some parameters, 32 digits of it."""
+def folder_of(chapter, parameters):
+    """Return where a notebook's run is kept, named by everything that decides what it shows with some parameters."""
     cells = nbformat.read(chapter, as_version=4).cells
     recorded = sorted(shipped("data", "results").glob(f"*/{Path(chapter).stem}.json"))
     others = [json.loads(path.read_text("utf-8")) for path in recorded if path.parent.name != parameters.get("profile")]
@@ -177,9 +165,13 @@ def key(chapter, parameters):
         "recorded": [[run["origin"], run["numbers"]] for run in others],
         "versions": [version(name) for name in ("torch", "numpy", "scikit-learn", "matplotlib")],
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+    return cache_dir() / "chapters" / hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _files(folder):
     """Return names and sizes; what is in them is checked when they are read."""
     return [[path.name, path.stat().st_size] for path in sorted(Path(folder).glob("*.*"))] if folder else []
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

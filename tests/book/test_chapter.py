@@ -32,9 +32,9 @@ def chapter():
 
 @pytest.fixture
 def glued(monkeypatch):
-    """What is glued for the prose, by name."""
-    found = {}
-    monkeypatch.setattr(myst_nb, "glue", lambda name, value, display: found.update({name: value}))
+    """What is glued for the prose, pairs of name and value."""
+    found = []
+    monkeypatch.setattr(myst_nb, "glue", lambda name, value, display: found.append((name, value)))
     return found
 
 
@@ -96,12 +96,19 @@ def test_numbers_stand_beside_the_papers_and_a_recorded_run(chapter, glued, monk
     assert table.frame.loc["other"].tolist() == ["–", "1.000", "–"]
     assert "unknown" not in table.frame.index
     assert "paper: Shokri et al. 2017; recorded run: location · real data · profile laptop" in table.foot
-    assert list(glued) == list(numbers)
-    assert glued["precision"] == 0.7
-    assert type(glued["precision"]) is float
+    assert [name for name, _ in glued] == list(numbers)
+    assert {type(value) for _, value in glued} == {float}
     assert list(chapter.beside_paper(numbers, numbers).frame.index) == list(numbers)
     monkeypatch.setattr(module, "recorded_run", lambda name: None)
     assert chapter.beside_paper(NUMBERS).frame.columns.tolist() == ["paper", "here"]
+
+
+def test_a_number_is_glued_once_for_the_book_does_not_build_with_two_of_one_name(chapter, glued):
+    chapter.glue(NUMBERS)
+    chapter.beside_paper({**NUMBERS, "other": 2})
+    assert [name for name, _ in glued] == [*NUMBERS, "other"]
+    chapter.glue({"other": 3})
+    assert glued[-2:] == [("other", 2.0), ("other", 3.0)]
 
 
 def test_where_the_paper_gives_none_of_the_numbers_it_has_no_column(glued):

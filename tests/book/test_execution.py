@@ -14,7 +14,7 @@ import mialib
 from mialib.base import machine
 from mialib.book import execution as module
 from mialib.book.chapters import ChapterError
-from mialib.book.execution import executed, kept, key
+from mialib.book.execution import executed, folder_of, kept
 
 SOURCE = """
 import os
@@ -77,10 +77,10 @@ def test_memory_and_processor_time_are_those_of_all_processes_together(tmp_path)
 
 def test_what_decides_a_run_decides_its_key(tmp_path, monkeypatch):
     path, other = chapter(tmp_path, ""), chapter(tmp_path, "1", "other")
-    keys = {key(path, {}), key(other, {}), key(path, {"seed": 1})}
+    keys = {folder_of(path, {}), folder_of(other, {}), folder_of(path, {"seed": 1})}
     read = []
     monkeypatch.setattr(module, "code_sha256", lambda sources: read.extend(sources) or "another version of the package")
-    keys.add(key(path, {}))
+    keys.add(folder_of(path, {}))
     package = Path(mialib.__file__).parent
     assert sorted(read) == sorted(source.read_text("utf-8") for source in package.rglob("*.py"))
     assert (package / "attack" / "shadow.py").read_text("utf-8") in read
@@ -88,13 +88,13 @@ def test_what_decides_a_run_decides_its_key(tmp_path, monkeypatch):
     data.mkdir()
     (data / "records.npz").write_bytes(b"12")
     monkeypatch.setenv("MIALIB_DATA", str(data))
-    keys.add(key(path, {}))
+    keys.add(folder_of(path, {}))
     assert len(keys) == 5
     outputs = nbformat.read(path, as_version=4)
     outputs.cells[0].outputs = [nbformat.v4.new_output("stream", text="seen")]
-    before = key(path, {})
+    before = folder_of(path, {})
     nbformat.write(outputs, path)
-    assert key(path, {}) == before
+    assert folder_of(path, {}) == before
 
 
 def test_recording_a_run_does_not_make_it_stale(tmp_path, monkeypatch):
@@ -102,11 +102,11 @@ def test_recording_a_run_does_not_make_it_stale(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "shipped", lambda *parts: tmp_path.joinpath(*parts))
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "claims.yaml").write_text("[]", encoding="utf-8")
-    before = [key(path, {"profile": profile}) for profile in ("laptop", "sample")]
+    before = [folder_of(path, {"profile": profile}) for profile in ("laptop", "sample")]
     recorded = tmp_path / "data" / "results" / "laptop" / "location.json"
     recorded.parent.mkdir(parents=True)
     recorded.write_text('{"origin": {}, "numbers": {"precision": 0.9}}', encoding="utf-8")
-    after = [key(path, {"profile": profile}) for profile in ("laptop", "sample")]
+    after = [folder_of(path, {"profile": profile}) for profile in ("laptop", "sample")]
     assert after[0] == before[0]
     assert after[1] != before[1]  # its page shows the recorded run
 
