@@ -6,32 +6,32 @@ from pathlib import Path
 SAVED = (".csv", ".parquet", ".npz")
 
 
-def add_options(parser):
-    """Add the options of ``mia audit`` to its parser."""
-    parser.add_argument(
+def add_options(option):
+    """Add the options of ``mia audit`` by `option`, the function that adds one."""
+    option(
         "model",
         help="a model file (.skops, .onnx, .pt, .safetensors), the http address of a service, or saved answers "
         "(.csv, .parquet or .npz with label, member and the prediction vectors)",
     )
-    parser.add_argument("--in", dest="in_", type=Path, metavar="FILE", help="records that the model was trained on")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="records that it was not trained on")
-    parser.add_argument("--pool", type=Path, metavar="FILE", help="others again, on which shadow models are trained")
-    parser.add_argument("--data", type=Path, metavar="FILE", help="instead: records to train such a model on anew")
-    parser.add_argument("--label", default="label", metavar="COLUMN", help="the column of the classes")
-    parser.add_argument("--shadows", type=int, default=8, help="how many shadow models")
-    parser.add_argument("--size", type=int, help="records that each shadow model is trained on")
-    parser.add_argument("--like", type=Path, metavar="FILE", help="a model as which the shadow models are trained")
-    parser.add_argument("--drop-shared", action="store_true", help="leave out records that are in an earlier set too")
-    parser.add_argument("--logits", action="store_true", help="the model gives logits")
-    parser.add_argument("--partial", action="store_true", help="its vectors leave classes out")
-    parser.add_argument("--trust", action="append", default=[], metavar="TYPE", help="a type in a skops file")
-    parser.add_argument("--allow-pickle", action="store_true", help="open a pickle; it can run anything")
-    parser.add_argument("--activation", choices=("relu", "tanh"), default="relu", help="of a safetensors network")
-    parser.add_argument("--epochs", type=int, default=100, help="passes of shadow networks over their records")
-    parser.add_argument("--name", default="target", help="of the model at a service")
-    parser.add_argument("--budget", type=int, help="queries that may be sent to a service")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("-o", "--output", type=Path, default=Path("audit.html"))
+    option("--in", dest="in_", type=Path, metavar="FILE", help="records that the model was trained on")
+    option("--out", type=Path, metavar="FILE", help="records that it was not trained on")
+    option("--pool", type=Path, metavar="FILE", help="others again, on which shadow models are trained")
+    option("--data", type=Path, metavar="FILE", help="instead: records to train such a model on anew")
+    option("--label", default="label", metavar="COLUMN", help="the column of the classes")
+    option("--shadows", type=int, default=8, help="how many shadow models")
+    option("--size", type=int, help="records that each shadow model is trained on")
+    option("--like", type=Path, metavar="FILE", help="a model as which the shadow models are trained")
+    option("--drop-shared", action="store_true", help="leave out records that are in an earlier set too")
+    option("--logits", action="store_true", help="the model gives logits")
+    option("--partial", action="store_true", help="its vectors leave classes out")
+    option("--trust", action="append", default=[], metavar="TYPE", help="a type in a skops file")
+    option("--allow-pickle", action="store_true", help="open a pickle; it can run anything")
+    option("--activation", choices=("relu", "tanh"), default="relu", help="of a safetensors network")
+    option("--epochs", type=int, default=100, help="passes of shadow networks over their records")
+    option("--name", default="target", help="of the model at a service")
+    option("--budget", type=int, help="queries that may be sent to a service")
+    option("--seed", type=int, default=0)
+    option("-o", "--output", type=Path, default=Path("audit.html"))
 
 
 def audit(arguments):
@@ -51,25 +51,19 @@ def _findings(arguments):
     from mialib.auditing import audit, inputs, subjects
 
     settings = audit.Settings(arguments.shadows, arguments.size, arguments.drop_shared, arguments.seed)
-    opening = subjects.Opening(
-        arguments.logits,
-        arguments.partial,
-        tuple(arguments.trust),
-        arguments.allow_pickle,
-        arguments.activation,
-        arguments.epochs,
-    )
+    names = ("logits", "partial", "trust", "allow_pickle", "activation", "epochs")
+    opening = subjects.Opening(**{name: getattr(arguments, name) for name in names})
     if Path(arguments.model).suffix in SAVED:
-        answers = inputs.SavedAnswers.read(arguments.model, arguments.label)
+        answers = inputs.SavedAnswers.from_file(arguments.model, arguments.label)
         return audit.audit_saved(answers, Path(arguments.model).name, settings, opening)
     subject = _subject(arguments, opening)
     if arguments.data:
-        records = inputs.Records.read(arguments.data, arguments.label)
+        records = inputs.Records.from_file(arguments.data, arguments.label)
         return audit.audit_kind(subject.refit.estimator, records, settings, subject.name)
     if not (arguments.in_ and arguments.out):
         raise ValueError("give records with --in and --out, or with --data alone to train such a model anew")
     parts = (arguments.in_, arguments.out, arguments.pool)
-    in_, out, pool = (path and inputs.Records.read(path, arguments.label) for path in parts)
+    in_, out, pool = (path and inputs.Records.from_file(path, arguments.label) for path in parts)
     return audit.audit(subject, in_, out, pool, settings)
 
 
@@ -80,11 +74,12 @@ def _subject(arguments, opening):
         from mialib.service.client import Remote
 
         complete = False if arguments.partial else None
-        subject = subjects.of_remote(Remote(arguments.model, arguments.name, None, arguments.budget, complete=complete))
+        remote = Remote(arguments.model, arguments.name, None, arguments.budget, complete=complete)
+        subject = subjects.Subject.from_remote(remote, opening)
     else:
-        subject = subjects.open_subject(arguments.model, opening)
+        subject = subjects.Subject.from_file(arguments.model, opening)
     if arguments.like:
-        subject = replace(subject, refit=subjects.open_subject(arguments.like, opening).refit)
+        subject = replace(subject, refit=subjects.Subject.from_file(arguments.like, opening).refit)
     if arguments.data and not hasattr(subject.refit, "estimator"):
         raise ValueError(
             "--data trains such a model anew, which only files of scikit-learn say how; take --in and --out"

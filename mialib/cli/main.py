@@ -1,46 +1,48 @@
-"""The command ``mia``."""
+"""The command ``mia``. Each verb imports what it needs when it runs: help, and the list of data sets, come at once."""
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
-import yaml
-
-from mialib.base.machine import cache_dir
-from mialib.book import claims
 from mialib.cli import audit, serve
-from mialib.datasets import catalog
-from mialib.models.cache import ModelCache
 
 CLUSTER_HELP = "of a Dask scheduler, to train the models there"
 
 
 def data(arguments):
     """List the data sets, or load one and say what it is."""
+    from mialib.datasets import catalog
+
     if not arguments.name:
-        for name in catalog.DATASETS:
+        for name in catalog.SOURCES:
             print(f"{name:10} {', '.join(catalog.sources(name))}")
         return
     loaded = catalog.load(arguments.name, arguments.source or catalog.sources(arguments.name)[0])
-    shape = " x ".join(map(str, loaded.x.shape))
-    print(f"{shape}, {loaded.n_classes} classes\n{loaded.provenance}")
+    print(f"{' x '.join(map(str, loaded.x.shape))}, {loaded.n_classes} classes\n{loaded.provenance}")
 
 
 def run(arguments):
     """Run one chapter with other parameters."""
     from mialib.book import chapters
 
-    parameters = dict(_parameter(text) for text in arguments.parameter)
-    if parameters and arguments.profile == "sample":
-        parameters = {"profile": "own", **parameters}
-    parameters = {**chapters.profile_parameters(arguments.chapter, arguments.profile), **parameters}
     output = arguments.output or Path(f"{arguments.chapter}.out.ipynb")
-    chapters.execute(chapters.path(arguments.chapter), output, parameters)
+    chapters.execute(chapters.path(arguments.chapter), output, _given(arguments))
     print(output)
 
 
+def _given(arguments):
+    """Return a chapter's parameters: those of a profile, and over them what was said; nobody's profile is "own"."""
+    from mialib.book import chapters
+
+    said = dict(map(_parameter, arguments.parameter))
+    if said and arguments.profile == "sample":
+        said = {"profile": "own", **said}
+    return {**chapters.profile_parameters(arguments.chapter, arguments.profile), **said}
+
+
 def _parameter(text):
+    import yaml
+
     name, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"parameter {text!r} has no value; write name=value")
@@ -54,7 +56,6 @@ def whole_book(arguments):
     if arguments.dry_run:
         print(cost_table(arguments.profile))
         return
-
     page, failures = build(Path("_build", arguments.profile), arguments.profile, arguments.jobs, arguments.cluster)
     print(page)
     if failures:
@@ -63,32 +64,26 @@ def whole_book(arguments):
 
 def sweep(arguments):
     """Run a chapter over a grid of parameters."""
-    from mialib import plots
-    from mialib.book import chapters
+    from mialib.base.machine import CLUSTER
     from mialib.book.sweeps import grid, lines, sweep
-    from mialib.plots import style
+    from mialib.plots import curve
+    from mialib.plots.style import sign
 
     points, folder = grid(arguments.grid), arguments.output or Path("_build", "sweeps", arguments.chapter)
-    profile = chapters.profile_parameters(arguments.chapter, arguments.profile)
-    given = profile | dict(_parameter(text) for text in arguments.parameter)
+    given = _given(arguments)
     if given.get("profile", "sample") == "sample":
         given["profile"] = "own"
-    numbers, failures = sweep(arguments.chapter, points, given, folder, _on(arguments.cluster))
+    environment = {CLUSTER: arguments.cluster} if arguments.cluster else {}
+    numbers, failures = sweep(arguments.chapter, points, given, folder, environment)
     for point, message in failures.items():
         print(f"{point} failed: {message}", file=sys.stderr)
     axis, quantity = next(iter(points[0])), arguments.quantity or numbers["quantity"].iloc[0]
-    drawn = lines(numbers, axis, quantity)
     kinds = ", ".join(sorted(numbers["data"].unique()))
-    badge = f"{arguments.chapter} · {kinds} data · profile {given['profile']}"
-    figure = style.sign(plots.curve(drawn, axis, quantity), badge)
-    figure.savefig(folder / "numbers.png", dpi=150)
+    figure = curve(lines(numbers, axis, quantity), axis, quantity)
+    sign(figure, f"{arguments.chapter} · {kinds} data · profile {given['profile']}").savefig(
+        folder / "numbers.png", dpi=150
+    )
     print(f"{folder / 'numbers.csv'}\n{folder / 'numbers.png'}")
-
-
-def _on(cluster):
-    from mialib.base.machine import CLUSTER
-
-    return {CLUSTER: cluster} if cluster else {}
 
 
 def refresh(arguments):
@@ -108,7 +103,9 @@ def record(arguments):
 
 def show_claims(arguments):
     """Print the ledger of claims."""
-    for claim in claims.read_claims():
+    from mialib.book.claims import read_claims
+
+    for claim in read_claims():
         if arguments.chapter in (None, claim.chapter):
             print(f"{claim.id}  ({claim.where}; {claim.chapter})\n  {claim.statement}")
             print(f"  paper: {claim.paper or 'no value'}; judged: {', '.join(claim.quantities)} {claim.judge}")
@@ -117,7 +114,11 @@ def show_claims(arguments):
 
 def cache(arguments):
     """Say how much is cached, or remove trained models and chapters that were run."""
+    import shutil
+
+    from mialib.base.machine import cache_dir
     from mialib.book.execution import all_kept
+    from mialib.models.cache import ModelCache
 
     models = ModelCache()
     if arguments.clear:
@@ -130,46 +131,44 @@ def cache(arguments):
 
 def parser():
     """Return the parser of the command line."""
-    mia = argparse.ArgumentParser(prog="mia", description=__doc__)
+    mia = argparse.ArgumentParser(prog="mia", description="Membership inference, and the book that replicates it.")
     commands = mia.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name, function):
         added = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
         added.set_defaults(function=function)
-        return added
+        return added.add_argument
 
-    added = command("data", data)
-    added.add_argument("name", nargs="?", help="a data set; without one, list all")
-    added.add_argument("--source", choices=catalog.SOURCES, help="by default the first that the set has")
-    added = command("run", run)
-    added.add_argument("chapter")
-    added.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
-    added.add_argument("--profile", default="sample")
-    added.add_argument("-o", "--output", type=Path, help="by default CHAPTER.out.ipynb")
-    added = command("book", whole_book)
-    added.add_argument("--profile", default="sample")
-    added.add_argument("--jobs", type=int, metavar="N", help="chapters at the same time; by default one for two cores")
-    added.add_argument("--dry-run", action="store_true", help="only say what it would take")
-    added.add_argument("--cluster", metavar="ADDRESS", help=CLUSTER_HELP)
-    added = command("sweep", sweep)
-    added.add_argument("chapter")
-    added.add_argument("-g", "--grid", action="append", required=True, metavar="NAME=VALUES", help="1,2,5 or 0..4")
-    added.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
-    added.add_argument("-q", "--quantity", help="to draw along the first grid; by default the first that is measured")
-    added.add_argument("--profile", default="sample")
-    added.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="by default _build/sweeps/CHAPTER")
-    added.add_argument("--cluster", metavar="ADDRESS", help=CLUSTER_HELP)
-    added = command("refresh", refresh)
-    added.add_argument("chapter", nargs="*", help="by default all")
-    added = command("record", record)
-    added.add_argument("chapter", nargs="*", help="by default all")
-    added.add_argument("--profile", default="laptop")
+    option = command("data", data)
+    option("name", nargs="?", help="a data set; without one, list all")
+    option("--source", choices=serve.KINDS, help="by default the first that the set has")
+    option = command("run", run)
+    option("chapter")
+    option("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
+    option("--profile", default="sample")
+    option("-o", "--output", type=Path, help="by default CHAPTER.out.ipynb")
+    option = command("book", whole_book)
+    option("--profile", default="sample")
+    option("--jobs", type=int, metavar="N", help="chapters at the same time; by default one for two cores")
+    option("--dry-run", action="store_true", help="only say what it would take")
+    option("--cluster", metavar="ADDRESS", help=CLUSTER_HELP)
+    option = command("sweep", sweep)
+    option("chapter")
+    option("-g", "--grid", action="append", required=True, metavar="NAME=VALUES", help="1,2,5 or 0..4")
+    option("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
+    option("-q", "--quantity", help="to draw along the first grid; by default the first that is measured")
+    option("--profile", default="sample")
+    option("-o", "--output", type=Path, metavar="FOLDER", help="by default _build/sweeps/CHAPTER")
+    option("--cluster", metavar="ADDRESS", help=CLUSTER_HELP)
+    option = command("refresh", refresh)
+    option("chapter", nargs="*", help="by default all")
+    option = command("record", record)
+    option("chapter", nargs="*", help="by default all")
+    option("--profile", default="laptop")
     serve.add_options(command("serve", serve.serve), _parameter)
     audit.add_options(command("audit", audit.audit))
-    added = command("claims", show_claims)
-    added.add_argument("--chapter")
-    added = command("cache", cache)
-    added.add_argument("--clear", action="store_true")
+    command("claims", show_claims)("--chapter")
+    command("cache", cache)("--clear", action="store_true")
     return mia
 
 

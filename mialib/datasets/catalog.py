@@ -1,30 +1,47 @@
 """The data sets by name, and how each is loaded."""
 
 import inspect
+from functools import cache
 
-from mialib.datasets.dataset import KINDS
-from mialib.datasets.images import Cifar, Digits, Mnist
-from mialib.datasets.people import Adult, Hospital
-from mialib.datasets.published import LOCATION, PURCHASE, TEXAS
-
-DATASETS = {
-    "location": LOCATION,
-    "purchase": PURCHASE,
-    "texas": TEXAS,
-    "hospital": Hospital(),
-    "adult": Adult(),
-    "mnist": Mnist(),
-    "digits": Digits(),
-    "cifar10": Cifar("cifar10", 10, "0fa701758e7c7dbda009464f41373d991d190232fc14eca13b7326292824c0b7", 17),
-    "cifar100": Cifar("cifar100", 100, "801b58e7d0c04c328b92b70eef79c63d7430f7b4e592bcfdb983f14e6f019c20", 23),
+SOURCES = {
+    "location": ("real", "stand-in"),
+    "purchase": ("real", "sample", "stand-in"),
+    "texas": ("real", "stand-in"),
+    "hospital": ("sample",),
+    "adult": ("real", "sample"),
+    "mnist": ("real", "sample"),
+    "digits": ("sample",),
+    "cifar10": ("real", "stand-in"),
+    "cifar100": ("real", "stand-in"),
 }
+"""What each data set has. It stands here so that listing the sets loads none of the libraries that read them."""
+
+
+@cache
+def readers():
+    """Return what reads each data set, by name; a method for each of its `SOURCES`."""
+    from mialib.datasets.images import Cifar, Digits, Mnist
+    from mialib.datasets.people import Adult, Hospital
+    from mialib.datasets.published import LOCATION, PURCHASE, TEXAS
+
+    return {
+        "location": LOCATION,
+        "purchase": PURCHASE,
+        "texas": TEXAS,
+        "hospital": Hospital(),
+        "adult": Adult(),
+        "mnist": Mnist(),
+        "digits": Digits(),
+        "cifar10": Cifar("cifar10", 10, "0fa701758e7c7dbda009464f41373d991d190232fc14eca13b7326292824c0b7", 17),
+        "cifar100": Cifar("cifar100", 100, "801b58e7d0c04c328b92b70eef79c63d7430f7b4e592bcfdb983f14e6f019c20", 23),
+    }
 
 
 def sources(name):
     """Return the sources that a data set has, in the order real, sample, stand-in."""
-    if name not in DATASETS:
-        raise ValueError(f"there is no data set {name!r}; there are {', '.join(DATASETS)}")
-    return [source for source in KINDS if hasattr(DATASETS[name], source.replace("-", "_"))]
+    if name not in SOURCES:
+        raise ValueError(f"there is no data set {name!r}; there are {', '.join(SOURCES)}")
+    return SOURCES[name]
 
 
 def load(name, source="real", **options):
@@ -56,7 +73,7 @@ def load(name, source="real", **options):
     available = sources(name)
     if source not in available:
         raise ValueError(f"{name} has no source {source!r}; it has {', '.join(available)}")
-    read = getattr(DATASETS[name], source.replace("-", "_"))
+    read = getattr(readers()[name], source.replace("-", "_"))
     taken = list(inspect.signature(read).parameters)
     if foreign := [option for option in options if option not in taken]:
         raise ValueError(

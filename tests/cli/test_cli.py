@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,7 +10,7 @@ from mialib.base.machine import cache_dir
 from mialib.book import chapters, sweeps
 from mialib.book.claims import read_claims
 from mialib.book.runs import Origin, Run
-from mialib.cli import main
+from mialib.cli import main, serve
 from mialib.datasets.dataset import Provenance
 from mialib.models.cache import ModelCache
 
@@ -18,6 +20,22 @@ def test_data_lists_and_loads(capsys):
     assert "location   real, stand-in" in capsys.readouterr().out
     assert main.main(["data", "mnist", "--source", "sample"]) == 0
     assert "5000 x 32 x 32, 10 classes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["--help"], ["data"], ["audit", "--help"]])
+def test_help_and_the_list_of_data_sets_load_no_heavy_library(words):
+    """These take a second each, or several; argparse, and what the verbs say of themselves, is enough."""
+    code = (
+        "import sys; from mialib.cli.main import main\n"
+        f"try: main({words})\n"
+        "except SystemExit: pass\n"
+        "print('loaded:', *{name.split('.')[0] for name in sys.modules})"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    said, loaded = printed.split("loaded:")
+    assert said.strip()
+    heavy = {"torch", "pandas", "sklearn", "scipy", "numpy", "matplotlib", "papermill", "httpx", "fastapi"}
+    assert not heavy & set(loaded.split())
 
 
 def test_bad_input_is_one_sentence(capsys):
@@ -75,8 +93,8 @@ def test_a_book_names_its_page_and_what_failed(monkeypatch, capsys):
         built.append((folder, profile, n_jobs, cluster))
         return Path("index.html"), failures
 
-    monkeypatch.setattr(build, "build", build)
-    monkeypatch.setattr(build, "cost_table", lambda profile: f"what {profile} takes")
+    monkeypatch.setattr("mialib.book.build.build", build)
+    monkeypatch.setattr("mialib.book.build.cost_table", lambda profile: f"what {profile} takes")
     failures = {}
     assert main.main(["book"]) == 0
     assert main.main(["book", "--profile", "laptop", "--dry-run"]) == 0
@@ -116,3 +134,8 @@ def test_help_names_every_command(capsys):
         main.main(["--help"])
     printed = capsys.readouterr().out
     assert all(name in printed for name in ("data", "run", "book", "sweep", "refresh", "record", "claims", "cache"))
+
+
+@pytest.mark.parametrize("name", serve.PLATFORMS)
+def test_every_platform_of_serve_can_train(name):
+    assert callable(serve.platform(name, epochs=3).train)

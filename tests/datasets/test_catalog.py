@@ -8,6 +8,7 @@ from pooch import file_hash
 from mialib.base.machine import shipped
 from mialib.datasets import catalog, files
 from mialib.datasets.catalog import load
+from mialib.datasets.dataset import KINDS
 from mialib.datasets.files import DataError, read_sample
 from mialib.datasets.images import resized, thresholded
 from mialib.datasets.people import encode
@@ -20,6 +21,12 @@ def test_the_official_location_file(real_data):
     assert set(np.unique(data.x)) == {0, 1}
     counts = np.bincount(data.y)
     assert (len(counts), counts.min(), counts.max()) == (30, 97, 308)
+
+
+def test_the_sources_are_what_the_readers_have():
+    assert list(catalog.SOURCES) == list(catalog.readers())
+    for name, reader in catalog.readers().items():
+        assert catalog.sources(name) == tuple(kind for kind in KINDS if hasattr(reader, kind.replace("-", "_")))
 
 
 def test_location_stand_in():
@@ -97,7 +104,7 @@ def test_adult_by_kind_of_column():
 
 def test_adult_categories_do_not_depend_on_which_records_are_there():
     """No leak: a held-out record changes neither the scale nor the columns of another."""
-    arrays = read_sample("adult.npz", catalog.DATASETS["adult"].sample_sha256)
+    arrays = read_sample("adult.npz", catalog.readers()["adult"].sample_sha256)
     fewer = {name: a if name.endswith(" values") else a[:100] for name, a in arrays.items()}
     np.testing.assert_array_equal(encode(fewer)[0], encode(arrays)[0][:100])
 

@@ -134,8 +134,8 @@ def place_cifar(n_classes):
 
 
 def place_archive(url, body, monkeypatch, name, **changed):
-    found = replace(catalog.DATASETS[name], url=url, **changed)
-    monkeypatch.setitem(catalog.DATASETS, name, found)
+    found = replace(catalog.readers()[name], url=url, **changed)
+    monkeypatch.setitem(catalog.readers(), name, found)
 
 
 def place_mnist(url, body, monkeypatch):
@@ -290,7 +290,7 @@ def test_what_is_not_the_official_format_is_refused(tmp_path, content):
     path = tmp_path / "dataset_location.tgz"
     path.write_bytes(content)
     with pytest.raises(DataError, match="is not the official Location archive"):
-        catalog.DATASETS["location"].read(path)
+        catalog.readers()["location"].read(path)
 
 
 def test_purchase(download):
