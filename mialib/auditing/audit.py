@@ -10,9 +10,9 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from mialib import metrics
 from mialib.attack.answers import Answers
 from mialib.attack.lira import Evidence
-from mialib.auditing.findings import Findings
-from mialib.auditing.inputs import Records, apart, checked_vectors, codes, join_records
-from mialib.auditing.subjects import PLAIN, Refit, Subject, of_estimator, of_remote, open_subject
+from mialib.auditing.findings import FEW, Findings
+from mialib.auditing.inputs import Records, apart, checked_vectors, class_numbers, join_records
+from mialib.auditing.subjects import PLAIN, Refit, Subject
 from mialib.base.seeding import child, children
 from mialib.base.validate import check_integer
 from mialib.datasets.splits import shadow_sets, split
@@ -31,6 +31,11 @@ class Settings:
     drop_shared : bool
         Leave records out of the later set that an earlier one has too (in, out, pool); otherwise they are an error.
     seed : int
+
+    Raises
+    ------
+    ValueError
+        If a number is not whole, or too small.
     """
 
     n_shadow: int = 8
@@ -50,7 +55,7 @@ def audit(model, in_, out, pool=None, settings=Settings(), opening=PLAIN):
 
     Parameters
     ----------
-    model : Subject, Remote, path or fitted estimator
+    model : path, Remote, fitted estimator or Subject
     in_, out : Records or tuple of (x, labels)
         Records that the model was trained on, and others like them.
     pool : Records or tuple of (x, labels), optional
@@ -66,133 +71,81 @@ def audit(model, in_, out, pool=None, settings=Settings(), opening=PLAIN):
     Raises
     ------
     ValueError
-        If records, labels or answers are not what they must be; see `mialib.auditing.inputs` and `mialib.auditing.inputs`.
+        If records, labels or answers are not what they must be.
     """
-    subject = as_subject(model, opening)
-    in_, out, pool = (
-        part if part is None or isinstance(part, Records) else Records(*part) for part in (in_, out, pool)
-    )
+    subject, remarks = Subject.from_model(model, opening), []
+    in_, out = _records(in_), _records(out)
     out, n_dropped = apart(in_, out, ("in", "out"), settings.drop_shared)
-    both, remarks = join_records(in_, out), []
     if n_dropped:
         remarks.append(f"{n_dropped} records were given as both in and out, and left out of those out.")
+    both = join_records(in_, out)
     vectors = checked_vectors(subject.ask(both.x), len(both), subject.partial)
-    labels = codes(both.labels, vectors.shape[1], subject.classes)
+    labels = class_numbers(both.labels, vectors.shape[1], subject.classes)
     target = Answers(labels, vectors, np.repeat([True, False], [len(in_), len(out)]))
-    names = [str(c) for c in (range(vectors.shape[1]) if subject.classes is None else subject.classes)]
-    shadows, evidence = None, None
+    found = {"classes": subject.classes, "blind": blind_auc(both.x, target.member, settings.seed)}
     if pool is not None:
         pool, n_dropped = apart(both, _records(pool), ("in or out", "in the pool"), settings.drop_shared)
         if n_dropped:
             remarks.append(f"{n_dropped} records of the pool are in or out as well, and left out of it.")
-        shadows, evidence, size = _shadows(subject, both, target, pool, settings)
+        size = settings.size or max(1, min(len(in_), len(pool) // 2))
+        shadows, evidence = _ask_shadows(subject, both, vectors.shape[1], pool, size, settings)
+        found |= {"shadows": shadows, "evidence": evidence, "shadow_kind": f"{settings.n_shadow} {subject.refit}"}
         remarks += _about_shadows(subject, size, len(in_))
-    kind = "none" if pool is None else f"{settings.n_shadow} {subject.refit}"
-    blind = blind_auc(both.x, target.member, settings.seed)
-    return _findings(subject.name, target, shadows, kind, evidence, names, remarks, blind, settings.seed)
+    return Findings(subject.name, target, remarks=remarks, seed=settings.seed, **found)
 
 
 def audit_kind(estimator, records, settings=Settings(), name="model"):
-    """Audit how a model is trained, where it is not known which records a model knows: train one anew.
+    """Return the `Findings` about how an estimator is trained, where it is not known which records it knows.
 
-    A quarter of the records is in, a quarter out, and the rest is the shadow models' pool.
-
-    Parameters
-    ----------
-    estimator : estimator of scikit-learn
-        Its settings are taken; what it has learned is not.
-    records : Records or tuple of (x, labels)
-    settings : Settings
-    name : str
-
-    Returns
-    -------
-    Findings
+    One is trained anew, with its settings: of the `Records` a quarter is in, a quarter out, and the rest is the shadow
+    models' pool.
     """
     records = _records(records)
     parts = split(len(records), settings.size or len(records) // 4, child(settings.seed, 3))
     in_, out, pool = (records.take(rows) for rows in (parts.target_in, parts.target_out, parts.pool))
     fitted = Refit(estimator).fit(in_.x, in_.labels, child(settings.seed, 4))
-    return audit(of_estimator(fitted, f"{name}, trained anew"), in_, out, pool, replace(settings, drop_shared=True))
+    subject = Subject.from_estimator(fitted, f"{name}, trained anew")
+    return audit(subject, in_, out, pool, replace(settings, drop_shared=True))
+
+
+def audit_saved(saved, name, settings=Settings(), opening=PLAIN):
+    """Return the `Findings` about a model by `SavedAnswers`, which are what `opening` says."""
+    vectors = checked_vectors(opening.vectors(saved.vectors), len(saved.labels), opening.partial)
+    answers = Answers(class_numbers(saved.labels, vectors.shape[1], saved.classes), vectors, saved.member)
+    found = {"classes": saved.classes, "seed": settings.seed}
+    if saved.shadow.any():
+        found |= {"shadows": answers.rows(saved.shadow), "shadow_kind": "as saved"}
+        if len(np.unique(found["shadows"].member)) < 2:
+            raise ValueError("the shadow models' answers are all in, or all out; an attack needs both to learn from")
+    remarks = ["Only answers were given: whether a record is both in and out was checked by id, or not at all."]
+    return Findings(name, answers.rows(~saved.shadow), remarks=remarks, **found)
 
 
 def _records(part):
     return part if isinstance(part, Records) else Records(*part)
 
 
-def audit_saved(saved, name, settings=Settings(), opening=PLAIN):
-    """Audit a model by answers that it gave.
-
-    Parameters
-    ----------
-    saved : SavedAnswers
-    name : str
-    settings : Settings
-    opening : Opening
-        Whether the answers are logits, or leave classes out.
-
-    Returns
-    -------
-    Findings
-    """
-    vectors = checked_vectors(opening.vectors(saved.vectors), len(saved.labels), opening.partial)
-    labels = codes(saved.labels, vectors.shape[1], saved.classes)
-    parts = [Answers(labels[rows], vectors[rows], saved.member[rows]) for rows in (~saved.shadow, saved.shadow)]
-    names = [str(c) for c in (range(vectors.shape[1]) if saved.classes is None else saved.classes)]
-    shadows = parts[1] if saved.shadow.any() else None
-    if shadows is not None and len(np.unique(shadows.member)) < 2:
-        raise ValueError("the shadow models' answers are all in, or all out; an attack needs both to learn from")
-    kind = "none" if shadows is None else "as saved"
-    remarks = ["Only answers were given: whether a record is both in and out was checked by id, or not at all."]
-    return _findings(name, parts[0], shadows, kind, None, names, remarks, None, settings.seed)
-
-
-def _findings(name, target, shadows, kind, evidence, names, remarks, blind, seed):
-    n_in, n_out = np.count_nonzero(target.member), np.count_nonzero(~target.member)
-    if min(n_in, n_out) < 2:
-        raise ValueError(f"there are {n_in} records in and {n_out} out; an audit needs at least 2 of each")
-    return Findings(name, target, shadows, kind, evidence, tuple(names), tuple(remarks), blind, seed)
-
-
-def as_subject(model, opening=PLAIN):
-    """Return a model file, an endpoint or an estimator as a `Subject`."""
-    if isinstance(model, Subject):
-        return model
-    if hasattr(model, "ledger"):
-        return of_remote(model)
-    if hasattr(model, "predict_proba"):
-        return of_estimator(model, type(model).__name__, opening)
-    return open_subject(model, opening)
-
-
-def _shadows(subject, both, target, pool, settings):
-    """Return shadow models' answers, what offline LiRA goes by, and the shadows' size."""
-    n_classes, n_pool = target.vectors.shape[1], len(pool)
-    everything = join_records(pool, both)
-    labels = codes(everything.labels, n_classes, subject.classes)
-    size = settings.size or max(1, min(np.count_nonzero(target.member), n_pool // 2))
-    sets = shadow_sets(np.arange(n_pool), settings.n_shadow, size, child(settings.seed, 5))
+def _ask_shadows(subject, both, n_classes, pool, size, settings):
+    """Return shadow models' answers, and what offline LiRA goes by."""
+    everything, n_pool, n_shadow = join_records(pool, both), len(pool), settings.n_shadow
+    labels = class_numbers(everything.labels, n_classes, subject.classes)
+    sets = shadow_sets(np.arange(n_pool), n_shadow, size, child(settings.seed, 5))
     if min(len(np.unique(labels[rows])) for rows in sets.in_) < 2:
         raise ValueError("the pool gives some shadow model records of a single class; a classifier needs at least 2")
-    asked = np.tile(np.arange(len(everything)), (settings.n_shadow, 1))
-    seeds = children(child(settings.seed, 6), settings.n_shadow)
-    vectors = subject.refit.answers(everything.x, labels, n_classes, sets.in_, asked, seeds)
-    rows, models = np.concatenate([sets.in_, sets.out], axis=None), np.arange(settings.n_shadow).repeat(size)
+    asked, seeds = np.tile(np.arange(len(everything)), (n_shadow, 1)), children(child(settings.seed, 6), n_shadow)
+    vectors = subject.refit.answers(everything, labels, n_classes, sets.in_, asked, seeds)
+    rows, models = np.concatenate([sets.in_, sets.out], axis=None), np.arange(n_shadow).repeat(size)
     answers = Answers(labels[rows], vectors[np.tile(models, 2), rows], np.repeat([True, False], sets.in_.size))
-    return answers, _evidence(labels, vectors, sets, n_pool), size
-
-
-def _evidence(labels, vectors, sets, n_pool):
-    if len(sets.in_) < 3:
-        return None
-    known = np.unique(np.concatenate([sets.in_, sets.out], axis=None))
-    in_ = np.stack([np.isin(known, rows) for rows in sets.in_])
-    return Evidence(labels[known], vectors[:, known], in_, vectors[:, n_pool:])
+    if n_shadow < 3:
+        return answers, None
+    known = np.unique(rows)
+    in_ = np.stack([np.isin(known, of_model) for of_model in sets.in_])
+    return answers, Evidence(labels[known], vectors[:, known], in_, vectors[:, n_pool:])
 
 
 def _about_shadows(subject, size, n_in):
     said = []
-    if not subject.is_own_kind:
+    if not subject.refit.known:
         said.append(
             f"How the model was trained is not known: its shadow models are {subject.refit}. Shadow models of its own "
             "kind may teach an attack more; give one with --like."
@@ -208,23 +161,13 @@ def _about_shadows(subject, size, n_in):
 def blind_auc(x, member, seed):
     """Return how well members are told apart by their features alone: the AUC of a forest, cross-validated.
 
-    Parameters
-    ----------
-    x : DataFrame or ndarray, shape (n, ...)
-    member : ndarray of bool, shape (n,)
-    seed : int
-
-    Returns
-    -------
-    Estimate or None
-        None where there are fewer than 30 members or non-members.
+    None where there are fewer than `FEW` members or non-members.
     """
-    if min(np.count_nonzero(member), np.count_nonzero(~member)) < 30:
+    if min(np.count_nonzero(member), np.count_nonzero(~member)) < FEW:
         return None
     if isinstance(x, pd.DataFrame):
         x = x.apply(lambda c: c if pd.api.types.is_numeric_dtype(c) else pd.factorize(c)[0]).to_numpy(np.float64)
-    x = np.asarray(x).reshape(len(x), -1)
     forest = RandomForestClassifier(50, max_depth=8, random_state=seed)
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
-    score = cross_val_predict(forest, np.nan_to_num(x), member, cv=folds, method="predict_proba")[:, 1]
-    return metrics.auc_estimate(member, score)
+    x = np.nan_to_num(np.asarray(x).reshape(len(x), -1))
+    return metrics.roc_auc(member, cross_val_predict(forest, x, member, cv=folds, method="predict_proba")[:, 1])

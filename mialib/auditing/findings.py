@@ -1,6 +1,7 @@
 """What an audit found: how much a model leaks, of whom, what would help, and what stays unknown."""
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -8,14 +9,16 @@ import numpy as np
 from mialib import metrics
 from mialib.attack.answers import Answers
 from mialib.attack.lira import Evidence
-from mialib.attack.shadow import LearnedAttack, inferred_by
-from mialib.attack.thresholds import Confidence, GapAttack, Loss, ThresholdAttack
-from mialib.base.seeding import child, children
+from mialib.attack.shadow import LearnedAttack, infer_from_own
+from mialib.attack.thresholds import GapAttack, ThresholdAttack, confidence
+from mialib.base.seeding import child
 from mialib.metrics import Estimate
 from mialib.platforms.mitigations import LabelOnly, Rounding, Temperature, TopK
 
-RESAMPLES = 300
 LIRA = "LiRA, offline"
+FEW = 30
+"""Members, or non-members, below which little can be said."""
+RATES = {"recall at 1 % false positives": 0.01, "recall at 0.1 % false positives": 0.001}
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,54 +37,35 @@ class Findings:
         How the shadow models were trained.
     evidence : Evidence or None
         What offline LiRA goes by, where the shadow models could be asked about the target's records.
-    classes : sequence of str
+    classes : sequence, optional
+        What the model calls its classes; otherwise by number.
     remarks : tuple of str
         What this audit in particular cannot say.
     blind : Estimate or None
         How well members are told apart by their features alone, without the model: an AUC.
     seed : int
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two members, or non-members.
     """
 
     name: str
     target: Answers
-    shadows: Answers | None
-    shadow_kind: str
-    evidence: Evidence | None
-    classes: tuple[str, ...]
-    remarks: tuple[str, ...] = ()
+    shadows: Answers | None = None
+    shadow_kind: str = "none"
+    evidence: Evidence | None = None
+    classes: Sequence | None = None
+    remarks: Sequence[str] = ()
     blind: Estimate | None = None
     seed: int = 0
 
-    @cached_property
-    def attacks(self):
-        """What each attack says (dict of str to Inference), the first the one that all else is about."""
-        learned = "shadow attack" if self.shadows is not None else "attack learned from half of the records"
-        kinds = {
-            learned: LearnedAttack(child(self.seed, 0)),
-            "loss threshold": ThresholdAttack(Loss()),
-            "confidence threshold": ThresholdAttack(Confidence()),
-            "gap attack": GapAttack(),
-        }
-        found = {
-            name: inferred_by(kind, self.target, self.shadows, child(self.seed, 1)) for name, kind in kinds.items()
-        }
-        return found | ({LIRA: self.evidence.infer(self.target)} if self.evidence is not None else {})
-
-    @property
-    def learned(self):
-        """What the learned attack says (`Inference`)."""
-        return next(iter(self.attacks.values()))
-
-    @cached_property
-    def strongest(self):
-        """Name of the attack that infers membership rightly most often (str)."""
-        accuracies = {n: metrics.balanced_accuracy(f.member, f.inferred).value for n, f in self.attacks.items()}
-        return max(accuracies, key=accuracies.get)
-
-    def strongest_accuracy(self):
-        """Return its accuracy (`Estimate`); the interval is wider, since it was chosen among several (Bonferroni)."""
-        found = self.attacks[self.strongest]
-        return metrics.balanced_accuracy(found.member, found.inferred, 1 - 0.05 / len(self.attacks))
+    def __post_init__(self):
+        if min(self.n_in, self.n_out) < 2:
+            raise ValueError(
+                f"there are {self.n_in} records in and {self.n_out} out; an audit needs at least 2 of each"
+            )
 
     @property
     def n_in(self):
@@ -93,38 +77,74 @@ class Findings:
         """Number of non-members (int)."""
         return len(self.target.member) - self.n_in
 
+    @property
+    def base_rate(self):
+        """Share of members, the precision of calling every record a member (float)."""
+        return self.n_in / len(self.target.member)
+
+    def class_name(self, c):
+        """Return what class number c is called (str)."""
+        return str(c if self.classes is None else self.classes[c])
+
+    @cached_property
+    def attacks(self):
+        """What each attack says (dict of str to Inference), the first the one that all else is about."""
+        learned = "shadow attack" if self.shadows is not None else "attack learned from half of the records"
+        kinds = {
+            learned: LearnedAttack(child(self.seed, 0)),
+            "loss threshold": ThresholdAttack(),
+            "confidence threshold": ThresholdAttack(confidence),
+            "gap attack": GapAttack(),
+        }
+        found = {name: self._infer(kind, self.target, self.shadows) for name, kind in kinds.items()}
+        return found | ({LIRA: self.evidence.infer(self.target)} if self.evidence is not None else {})
+
+    def _infer(self, attack, target, shadows):
+        if shadows is None:
+            return infer_from_own(attack, target, child(self.seed, 1))
+        return attack.fit(shadows).infer(target)
+
+    @property
+    def learned(self):
+        """What the learned attack says (`Inference`)."""
+        return next(iter(self.attacks.values()))
+
     @cached_property
     def overall(self):
         """The numbers of each attack (dict of str to dict of str to Estimate)."""
-        seeds = children(child(self.seed, 2), len(self.attacks))
-        return {name: self._numbers(found, s) for (name, found), s in zip(self.attacks.items(), seeds, strict=True)}
+        return {name: self._numbers(found) for name, found in self.attacks.items()}
 
-    def _numbers(self, found, seed):
-        judged = found.judged
-        member, score = found.member[judged], found.score[judged]
-        return {
-            "precision": metrics.precision_estimate(found.member, found.inferred),
-            "recall": metrics.recall_estimate(found.member, found.inferred),
-            "accuracy": metrics.balanced_accuracy(found.member, found.inferred),
-            "AUC": metrics.auc_estimate(member, score),
-            "recall at 1 % false positives": _recall_at(0.01, member, score, seed),
-            "recall at 0.1 % false positives": _recall_at(0.001, member, score, seed),
-        }
+    def _numbers(self, found):
+        """Return an attack's numbers; its accuracy as if there were as many in as out, a recall only if it can be."""
+        numbers = found.numbers() | {"accuracy": _accuracy(found)}
+        for name, fpr in RATES.items():
+            if self.n_out < 1 / fpr:
+                numbers[name] = metrics.UNDEFINED
+        return numbers
+
+    @cached_property
+    def strongest(self):
+        """Name of the attack that infers membership correctly most often (str)."""
+        return max(self.attacks, key=lambda name: _accuracy(self.attacks[name]))
+
+    def strongest_accuracy(self):
+        """Return its accuracy (`Estimate`); the interval is wider, since it was chosen among several (Bonferroni)."""
+        return _accuracy(self.attacks[self.strongest], 1 - 0.05 / len(self.attacks))
 
     def by_class(self):
         """Return for each class its counts, accuracies and the strongest attack's numbers (dict of str to dict)."""
-        rows, found, right = {}, self.attacks[self.strongest], self.target.right
+        rows = {}
         for c in np.unique(self.target.labels):
             of_class = self.target.labels == c
-            member, inferred = found.member[of_class], found.inferred[of_class]
-            rows[self.classes[c]] = {
-                "in": int(member.sum()),
-                "out": int((~member).sum()),
-                "train accuracy": float(right[of_class][member].mean()) if member.any() else float("nan"),
-                "test accuracy": float(right[of_class][~member].mean()) if (~member).any() else float("nan"),
-                "precision": metrics.precision_estimate(member, inferred),
-                "recall": metrics.recall_estimate(member, inferred),
-                "accuracy": metrics.balanced_accuracy(member, inferred),
+            target, found = self.target.rows(of_class), self.attacks[self.strongest].rows(of_class)
+            rows[self.class_name(c)] = {
+                "in": int(np.count_nonzero(target.member)),
+                "out": int(np.count_nonzero(~target.member)),
+                "train accuracy": float(target.train_accuracy),
+                "test accuracy": float(target.test_accuracy),
+                "precision": found.precision,
+                "recall": found.recall,
+                "accuracy": _accuracy(found),
             }
         return rows
 
@@ -147,7 +167,7 @@ class Findings:
         return [
             {
                 "record": int(position[row]),
-                "class": self.classes[self.target.labels[row]],
+                "class": self.class_name(self.target.labels[row]),
                 "probability of its class": float(probability[row]),
                 "score": float(score[row]),
             }
@@ -156,13 +176,15 @@ class Findings:
 
     @cached_property
     def mitigations(self):
-        """What attacks reach behind each output filter, which they learn behind as well (dict of str to dict).
+        """What attacks reach behind each output filter (§IX), which they learn behind as well (dict of str to dict).
 
         Accuracy (`Estimate`) of the learned attack and, where there is one, of offline LiRA; and the share of records
         whose most likely class stays.
         """
-        rows = {"none": self._behind(None)}
-        return rows | {str(kind): self._behind(kind) for kind in filters(self.target.vectors.shape[1])}
+        kinds = [TopK(1), LabelOnly(), Rounding(3), Rounding(1), Temperature(5), Temperature(20)]
+        if self.target.vectors.shape[1] > 3:
+            kinds.insert(0, TopK(3))
+        return {"none": self._behind(None)} | {str(kind): self._behind(kind) for kind in kinds}
 
     def _behind(self, kind):
         target, shadows, evidence = self.target, self.shadows, self.evidence
@@ -170,11 +192,10 @@ class Findings:
             target = replace(target, vectors=kind(target.vectors))
             shadows = shadows and replace(shadows, vectors=kind(shadows.vectors))
             evidence = evidence and evidence.behind(kind)
-        learned = inferred_by(LearnedAttack(child(self.seed, 0)), target, shadows, child(self.seed, 1))
+        learned = self._infer(LearnedAttack(child(self.seed, 0)), target, shadows)
         found = {next(iter(self.attacks)): learned} | ({LIRA: evidence.infer(target)} if evidence else {})
         same = np.mean(target.vectors.argmax(axis=1) == self.target.vectors.argmax(axis=1))
-        accuracies = {name: metrics.balanced_accuracy(f.member, f.inferred) for name, f in found.items()}
-        return accuracies | {"same class": float(same)}
+        return {name: _accuracy(inference) for name, inference in found.items()} | {"same class": float(same)}
 
     def limits(self):
         """Return what these findings do not say, a list of sentences."""
@@ -187,13 +208,10 @@ class Findings:
                 "There are no shadow models: the attacks learned from records whose membership you know; an outsider "
                 "does not, and may do worse."
             )
-        for share in (0.01, 0.001):
-            if self.n_out < 1 / share:
-                said.append(
-                    f"Recall at {100 * share:g} % false positives needs at least {1 / share:.0f} records out; "
-                    f"there are {self.n_out}."
-                )
-        if min(self.n_in, self.n_out) < 30:
+        for name, fpr in RATES.items():
+            if self.n_out < 1 / fpr:
+                said.append(f"{name.capitalize()} needs at least {1 / fpr:.0f} records out; there are {self.n_out}.")
+        if min(self.n_in, self.n_out) < FEW:
             said.append(
                 f"With {self.n_in} records in and {self.n_out} out, only a large leak can be told from chance; read "
                 "the intervals, not the values."
@@ -212,11 +230,11 @@ class Findings:
     def verdict(self):
         """Return how much leaks, one sentence."""
         found = self.strongest_accuracy()
-        measured = f"{found.value:.1%} of records [{found.low:.1%} to {found.high:.1%}]"
+        measured = f"{found:.1%} of records [{found.low:.1%} to {found.high:.1%}]"
         of = f"the strongest of {len(self.attacks)} attacks ({self.strongest})"
         if found.low <= metrics.BASELINE:
-            return f"No leak was measured: {of} infers membership rightly for {measured}, and guessing for 50 %."
-        return f"Membership leaks: {of} infers it rightly for {measured}, where guessing is right for 50 %."
+            return f"No leak was measured: {of} infers membership correctly for {measured}, and guessing for 50 %."
+        return f"Membership leaks: {of} infers it correctly for {measured}, where guessing does for 50 %."
 
     def to_dict(self):
         """Return everything as plain dicts and lists that JSON can hold; a number that is not defined is None."""
@@ -227,10 +245,10 @@ class Findings:
                 "strongest attack": {"name": self.strongest, "accuracy": self.strongest_accuracy()},
                 "records in": self.n_in,
                 "records out": self.n_out,
-                "base rate": metrics.base_rate(self.target.member),
-                "baseline": {"accuracy": metrics.BASELINE, "precision": metrics.base_rate(self.target.member)},
-                "train accuracy": self.target.train_accuracy,
-                "test accuracy": self.target.test_accuracy,
+                "base rate": self.base_rate,
+                "baseline": {"accuracy": metrics.BASELINE, "precision": self.base_rate},
+                "train accuracy": float(self.target.train_accuracy),
+                "test accuracy": float(self.target.test_accuracy),
                 "shadow models": self.shadow_kind,
                 "overall": self.overall,
                 "by class": self.by_class(),
@@ -244,26 +262,13 @@ class Findings:
         )
 
 
-def filters(n_classes):
-    """Return the output filters of the paper (§IX) that do something for this many classes."""
-    kept = [TopK(3)] if n_classes > 3 else []
-    kept += [TopK(1), LabelOnly(), Rounding(3), Rounding(1), Temperature(5), Temperature(20)]
-    return kept
-
-
-def _recall_at(fpr, member, score, seed):
-    if np.count_nonzero(~member) < 1 / fpr or not member.any():
-        return metrics.UNKNOWN
-
-    def statistic(member, score, weight=None):
-        return metrics.tpr_at_fpr(member, score, fpr, weight)
-
-    return metrics.estimate(statistic, member, score, seed, RESAMPLES)
+def _accuracy(found, level=metrics.LEVEL):
+    return metrics.balanced_accuracy(found.member, found.inferred, level)
 
 
 def _plain(value):
     if isinstance(value, Estimate):
-        return _plain(asdict(value))
+        return _plain({"value": float(value), "low": value.low, "high": value.high})
     if isinstance(value, dict):
         return {str(key): _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

@@ -1,13 +1,15 @@
 """What people bring to an audit: records, tables, and saved answers."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from mialib.base.validate import check_vectors
+
 TABLES = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+MEMBER_WORDS = {"1": True, "true": True, "in": True, "0": False, "false": False, "out": False}
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +21,11 @@ class Records:
     x : DataFrame or ndarray, shape (n, ...)
     labels : ndarray, shape (n,)
         Class numbers or names.
+
+    Raises
+    ------
+    ValueError
+        If there are no records, or not a label for each.
     """
 
     x: pd.DataFrame | np.ndarray
@@ -41,12 +48,12 @@ class Records:
         return Records(x, self.labels[rows])
 
     @classmethod
-    def of(cls, data, rows):
+    def from_data(cls, data, rows):
         """Return some records of a `Dataset`."""
         return cls(data.x[rows], data.y[rows])
 
     @classmethod
-    def read(cls, path, label="label"):
+    def from_file(cls, path, label="label"):
         """Read records from a file.
 
         Parameters
@@ -63,207 +70,12 @@ class Records:
         """
         path = Path(path)
         if path.suffix == ".npz":
-            arrays = read_npz(path, ("x", "y"))
+            arrays = _read_npz(path, ("x", "y"))
             return cls(arrays["x"], arrays["y"])
-        table = read_table(path)
+        table = _read_table(path)
         if label not in table:
-            raise ValueError(f"{path} has no column {label!r}; name that of the labels, one of {some(table.columns)}")
+            raise ValueError(f"{path} has no column {label!r}; name that of the labels, one of {_some(table.columns)}")
         return cls(table.drop(columns=label), table[label].to_numpy())
-
-
-def join_records(first, second):
-    """Return records of two parts as one.
-
-    Raises
-    ------
-    ValueError
-        If their features differ.
-    """
-    tables = [isinstance(part.x, pd.DataFrame) for part in (first, second)]
-    if all(tables):
-        if set(first.x.columns) != set(second.x.columns):
-            foreign = set(first.x.columns) ^ set(second.x.columns)
-            raise ValueError(f"columns {some(sorted(map(str, foreign)))} are in one part only; all need the same")
-        x = pd.concat([first.x, second.x[first.x.columns]], ignore_index=True)
-    elif any(tables) or first.x.shape[1:] != second.x.shape[1:]:
-        raise ValueError(
-            f"records have shapes {first.x.shape[1:]} and {second.x.shape[1:]}; all need the same features"
-        )
-    else:
-        x = np.concatenate([first.x, second.x])
-    return Records(x, np.concatenate([first.labels, second.labels]))
-
-
-def row_hashes(x):
-    """Return a hash of each record, by which equal ones are found; ndarray of object (bytes), shape (n,)."""
-    if isinstance(x, pd.DataFrame):
-        hashes = pd.util.hash_pandas_object(x, index=False).to_numpy()
-        return np.array([value.tobytes() for value in hashes], object)
-    rows = np.ascontiguousarray(np.asarray(x).reshape(len(x), -1))
-    return np.array([hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows], object)
-
-
-def shared(first, second):
-    """Return which records of the second part are in the first as well, ndarray of bool.
-
-    Equal features make a record the same, whatever its label: no answer tells the two apart.
-    """
-    hashes = row_hashes(join_records(first, second).x)
-    known = set(hashes[: len(first)])
-    return np.array([value in known for value in hashes[len(first) :]])
-
-
-def apart(first, second, names, drop):
-    """Return the second part without records that the first has too.
-
-    Parameters
-    ----------
-    first, second : Records
-    names : (str, str)
-        What the two parts are called.
-    drop : bool
-        Leave such records out of the second part; otherwise they are an error.
-
-    Returns
-    -------
-    Records
-    n_dropped : int
-
-    Raises
-    ------
-    ValueError
-        If the parts overlap, unless `drop`; or nothing is left.
-    """
-    same = shared(first, second)
-    if same.any() and not drop:
-        raise ValueError(
-            f"{np.count_nonzero(same)} records are both {names[0]} and {names[1]} (the first is record "
-            f"{np.flatnonzero(same)[0] + 1} of those {names[1]}); a record can be one only: remove them, or say "
-            f"--drop-shared to leave them out of those {names[1]}"
-        )
-    if same.all():
-        raise ValueError(f"all records {names[1]} are {names[0]} as well; there is nothing to compare")
-    return (second.take(np.flatnonzero(~same)), int(np.count_nonzero(same))) if same.any() else (second, 0)
-
-
-def codes(labels, n_classes, classes=None):
-    """Return labels as positions in a prediction vector.
-
-    Parameters
-    ----------
-    labels : ndarray, shape (n,)
-    n_classes : int
-        Entries of a prediction vector.
-    classes : ndarray, shape (n_classes,), optional
-        What the model calls its classes; otherwise labels are positions already.
-
-    Returns
-    -------
-    ndarray of int64, shape (n,)
-
-    Raises
-    ------
-    ValueError
-        If there are labels that the model does not know; or that count from 1.
-    """
-    if classes is not None:
-        named = {str(c): i for i, c in enumerate(classes)}
-        foreign = sorted({str(label) for label in labels} - set(named))
-        if foreign:
-            raise ValueError(f"the model has no class {some(foreign)}; it has {some(named)}")
-        return np.array([named[str(label)] for label in labels], np.int64)
-    try:
-        found = np.asarray(labels, np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"labels are names such as {labels[0]!r}; they must be numbers from 0 to {n_classes - 1}"
-        ) from error
-    if (found != np.floor(found)).any():
-        raise ValueError(f"labels are not whole numbers; they must run from 0 to {n_classes - 1}")
-    low, high = int(found.min()), int(found.max())
-    if low == 1 and high == n_classes:
-        raise ValueError(f"labels run from 1 to {n_classes}; count them from 0 to {n_classes - 1}: subtract 1")
-    if low < 0 or high >= n_classes:
-        raise ValueError(
-            f"labels run from {low} to {high}, but prediction vectors have {n_classes} entries; labels must run from 0 "
-            f"to {n_classes - 1}"
-        )
-    return found.astype(np.int64)
-
-
-def read_npz(path, names):
-    """Return the arrays of an NPZ file, a dict; a `ValueError` if some are missing, or are pickles."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = dict(archive)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as NPZ without pickles ({error})") from error
-    if missing := [name for name in names if name not in arrays]:
-        raise ValueError(f"{path} has no array {some(missing)}; it needs {', '.join(names)}, and has {some(arrays)}")
-    return arrays
-
-
-def read_table(path):
-    """Return the table of a CSV or Parquet file; a `ValueError` if it is none."""
-    if path.suffix not in TABLES:
-        raise ValueError(f"{path} is none of .csv, .parquet and .npz; records and saved answers come as one of these")
-    try:
-        return TABLES[path.suffix](path)
-    except (ValueError, ImportError) as error:
-        raise ValueError(f"{path} cannot be read ({error})") from error
-
-
-def some(names):
-    """Return names for a sentence, the first six of many."""
-    names = list(map(repr, map(str, names)))
-    return ", ".join(names[:6]) + (" and others" if len(names) > 6 else "")
-
-
-SUM_TOLERANCE = 1e-3
-MEMBER_WORDS = {"1": True, "true": True, "in": True, "0": False, "false": False, "out": False}
-
-
-def checked_vectors(vectors, n, partial=False):
-    """Return prediction vectors once they are such.
-
-    Parameters
-    ----------
-    vectors : array_like, shape (n, classes)
-    n : int
-        Records that were asked about.
-    partial : bool
-        Whether the model leaves classes out, so that vectors need not sum to one.
-
-    Returns
-    -------
-    ndarray of float32, shape (n, classes)
-
-    Raises
-    ------
-    ValueError
-        If they are not finite, no probabilities, or not as many as records.
-    """
-    vectors = np.asarray(vectors, np.float32)
-    if vectors.ndim != 2 or len(vectors) != n:
-        raise ValueError(f"prediction vectors have shape {vectors.shape}; it must be ({n}, classes)")
-    if vectors.shape[1] < 2:
-        raise ValueError("prediction vectors have one entry; a classifier has at least 2 classes, an entry for each")
-    bad = ~np.isfinite(vectors).all(axis=1)
-    if bad.any():
-        raise ValueError(
-            f"{bad.sum()} prediction vectors hold NaN or infinity (the first is that of record {bad.argmax() + 1}); "
-            "leave those records out, or correct them"
-        )
-    sums = vectors.sum(axis=1, dtype=np.float64)
-    off = np.abs(sums - 1) > SUM_TOLERANCE
-    if vectors.min() < 0 or vectors.max() > 1 + SUM_TOLERANCE or (off.any() and not partial):
-        worst = int(np.argmax(np.abs(sums - 1)))
-        raise ValueError(
-            f"prediction vectors are no probabilities that sum to one (that of record {worst + 1} sums to "
-            f"{sums[worst]:.4g}, values go from {vectors.min():.4g} to {vectors.max():.4g}); say --logits if they are "
-            "logits, --partial if classes are left out"
-        )
-    return vectors
 
 
 @dataclass(frozen=True, eq=False)
@@ -288,45 +100,57 @@ class SavedAnswers:
     classes: np.ndarray | None = None
 
     @classmethod
-    def read(cls, path, label="label"):
-        """Read saved answers.
+    def from_file(cls, path, label="label"):
+        """Read saved answers; a ValueError says if the file has another form, or an id is both in and out.
 
-        Parameters
-        ----------
-        path : path
-            CSV or Parquet with the columns ``label`` and ``member`` (1 or 0, true or false, in or out), perhaps ``id``
-            and ``shadow``, and one for each class; or NPZ with arrays ``vectors``, ``label`` and ``member``.
-        label : str
-
-        Raises
-        ------
-        ValueError
-            If the file has another form, or an id is both in and out.
+        A CSV or Parquet file has the columns `label` and ``member`` (1 or 0, true or false, in or out), perhaps ``id``
+        and ``shadow``, and one for each class; an NPZ file has the arrays ``vectors``, `label` and ``member``.
         """
         path = Path(path)
         if path.suffix == ".npz":
-            arrays = read_npz(path, ("vectors", label, "member"))
-            vectors, columns = arrays["vectors"], {name: a for name, a in arrays.items() if name != "vectors"}
-            names = None
+            columns, names = _read_npz(path, ("vectors", label, "member")), None
+            vectors = columns.pop("vectors")
         else:
-            table = read_table(path)
+            table = _read_table(path)
             if missing := {label, "member"} - set(table.columns):
-                raise ValueError(f"{path} has no column {some(sorted(missing))}; saved answers need label and member")
+                raise ValueError(f"{path} has no column {_some(sorted(missing))}; saved answers need label and member")
             others = [name for name in table.columns if name in (label, "member", "id", "shadow")]
             columns = {name: table[name].to_numpy() for name in others}
-            vectors = _numbers(table.drop(columns=others), path)
             named = not pd.api.types.is_numeric_dtype(table[label])
             names = table.columns.drop(others).to_numpy(str) if named else None
+            try:
+                vectors = table.drop(columns=others).to_numpy(np.float64)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{path} has a column of a prediction vector that is not numeric ({error})") from error
         member = _membership(columns["member"], path)
         shadow = _membership(columns["shadow"], path) if "shadow" in columns else np.zeros(len(member), bool)
         if "id" in columns:
-            own = ~shadow
-            both = np.intersect1d(columns["id"][own & member], columns["id"][own & ~member])
+            both = np.intersect1d(columns["id"][~shadow & member], columns["id"][~shadow & ~member])
             if len(both):
                 raise ValueError(
                     f"{path} has {len(both)} ids both in and out, such as {both[0]}; a record can be one only"
                 )
         return cls(vectors, columns[label], member, shadow, names)
+
+
+def _read_npz(path, names):
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = dict(archive)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path} cannot be read as NPZ without pickles ({error})") from error
+    if missing := [name for name in names if name not in arrays]:
+        raise ValueError(f"{path} has no array {_some(missing)}; it needs {', '.join(names)}, and has {_some(arrays)}")
+    return arrays
+
+
+def _read_table(path):
+    if path.suffix not in TABLES:
+        raise ValueError(f"{path} is none of .csv, .parquet and .npz; records and saved answers come as one of these")
+    try:
+        return TABLES[path.suffix](path)
+    except (ValueError, ImportError) as error:
+        raise ValueError(f"{path} cannot be read ({error})") from error
 
 
 def _membership(values, path):
@@ -336,8 +160,87 @@ def _membership(values, path):
     return np.array([MEMBER_WORDS[word] for word in words], bool)
 
 
-def _numbers(table, path):
+def _some(names):
+    names = list(map(repr, map(str, names)))
+    return ", ".join(names[:6]) + (" and others" if len(names) > 6 else "")
+
+
+def join_records(first, second):
+    """Return `Records` of two parts as one; a ValueError if their features differ."""
+    tables = [isinstance(part.x, pd.DataFrame) for part in (first, second)]
+    if all(tables):
+        if foreign := set(first.x.columns) ^ set(second.x.columns):
+            raise ValueError(f"columns {_some(sorted(map(str, foreign)))} are in one part only; all need the same")
+        x = pd.concat([first.x, second.x[first.x.columns]], ignore_index=True)
+    elif any(tables) or first.x.shape[1:] != second.x.shape[1:]:
+        raise ValueError(
+            f"records have shapes {first.x.shape[1:]} and {second.x.shape[1:]}; all need the same features"
+        )
+    else:
+        x = np.concatenate([first.x, second.x])
+    return Records(x, np.concatenate([first.labels, second.labels]))
+
+
+def apart(first, second, names, drop):
+    """Return the second part without records that the first has too, and how many these are.
+
+    Equal features make a record the same, whatever its label: no answer tells the two apart. A ValueError, by the
+    `names` of the two parts, says if they overlap, unless `drop`, or if nothing is left.
+    """
+    x = join_records(first, second).x
+    table = x if isinstance(x, pd.DataFrame) else pd.DataFrame(x.reshape(len(x), -1))
+    hashes = pd.util.hash_pandas_object(table, index=False).to_numpy()
+    same = np.isin(hashes[len(first) :], hashes[: len(first)])
+    n_same = int(np.count_nonzero(same))
+    if n_same and not drop:
+        raise ValueError(
+            f"{n_same} records are both {names[0]} and {names[1]} (the first is record {same.argmax() + 1} of those "
+            f"{names[1]}); a record can be one only: remove them, or say --drop-shared to leave them out of those "
+            f"{names[1]}"
+        )
+    if same.all():
+        raise ValueError(f"all records {names[1]} are {names[0]} as well; there is nothing to compare")
+    return second.take(np.flatnonzero(~same)), n_same
+
+
+def class_numbers(labels, n_classes, classes=None):
+    """Return labels as positions in a prediction vector, ndarray of int64.
+
+    `classes` is what the model calls its classes; without it labels are positions already. A ValueError says if there
+    are labels that the model does not know, or that count from 1.
+    """
+    if classes is not None:
+        named = {str(c): i for i, c in enumerate(classes)}
+        if foreign := sorted({str(label) for label in labels} - set(named)):
+            raise ValueError(f"the model has no class {_some(foreign)}; it has {_some(named)}")
+        return np.array([named[str(label)] for label in labels], np.int64)
     try:
-        return table.to_numpy(np.float64)
+        found = np.asarray(labels, np.float64)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{path} has a column of a prediction vector that is not numeric ({error})") from error
+        raise ValueError(
+            f"labels are names such as {labels[0]!r}; they must be numbers from 0 to {n_classes - 1}"
+        ) from error
+    if (found != np.floor(found)).any():
+        raise ValueError(f"labels are not whole numbers; they must run from 0 to {n_classes - 1}")
+    low, high = int(found.min()), int(found.max())
+    if low == 1 and high == n_classes:
+        raise ValueError(f"labels run from 1 to {n_classes}; count them from 0 to {n_classes - 1}: subtract 1")
+    if low < 0 or high >= n_classes:
+        raise ValueError(
+            f"labels run from {low} to {high}, but prediction vectors have {n_classes} entries; labels must run from 0 "
+            f"to {n_classes - 1}"
+        )
+    return found.astype(np.int64)
+
+
+def checked_vectors(vectors, n, partial=False):
+    """Return prediction vectors about n records as ndarray of float32, which sum to one unless `partial`.
+
+    A ValueError says if they are no probabilities, or not as many as records.
+    """
+    vectors = np.asarray(vectors)
+    if vectors.ndim != 2 or len(vectors) != n:
+        raise ValueError(f"prediction vectors have shape {vectors.shape}; it must be ({n}, classes)")
+    if vectors.shape[1] < 2:
+        raise ValueError("prediction vectors have one entry; a classifier has at least 2 classes, an entry for each")
+    return check_vectors(vectors, not partial, "; say --logits if they are logits, --partial if classes are left out")

@@ -11,30 +11,9 @@ from markupsafe import Markup
 
 from mialib import metrics, plots
 from mialib.base.machine import write_text
-from mialib.metrics import Estimate
-from mialib.plots import style
+from mialib.plots.style import sign
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
-
-
-def html(findings):
-    """Return the page, a str.
-
-    Parameters
-    ----------
-    findings : Findings
-    """
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"number": number, "share": share}
-    origin = f"mialib {version('mialib')} · {findings.name} · seed {findings.seed}"
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        findings=findings,
-        roc=_svg(_roc(findings, origin)),
-        histogram=_svg(_histogram(findings, origin)),
-        base_rate=metrics.base_rate(findings.target.member),
-        when=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        version=version("mialib"),
-    )
 
 
 def save(findings, path):
@@ -62,35 +41,46 @@ def save(findings, path):
     return write_text(path, html(findings)), write_text(path.with_suffix(".json"), content)
 
 
-def number(value):
+def html(findings):
+    """Return the page of `Findings`, a str."""
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"number": _number, "share": _share}
+    origin = f"mialib {version('mialib')} · {findings.name} · seed {findings.seed}"
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        findings=findings,
+        roc=_roc(findings, origin),
+        histogram=_histogram(findings, origin),
+        when=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        version=version("mialib"),
+    )
+
+
+def _number(value):
     """Return a number as text, an `Estimate` with its interval below; a dash where it is not defined."""
-    if isinstance(value, Estimate) and value.value == value.value:
-        below = Markup("<br><small>{} to {}</small>").format(f"{value.low:.3f}", f"{value.high:.3f}")
-        return Markup(f"{value.value:.3f}") + below
-    value = getattr(value, "value", value)
-    return "–" if value != value else f"{value:.3f}"
+    if value != value:
+        return "–"
+    if not hasattr(value, "low"):
+        return f"{value:.3f}"
+    return Markup("{}<br><small>{} to {}</small>").format(*(f"{end:.3f}" for end in (value, value.low, value.high)))
 
 
-def share(value):
-    """Return a share as a percentage."""
+def _share(value):
     return "–" if value != value else f"{value:.1%}"
 
 
 def _roc(findings, origin):
     judged = {name: found for name, found in findings.attacks.items() if found.judged.all() and name != "gap attack"}
-    curves = {name: metrics.roc(found.member, found.score) for name, found in judged.items()}
-    return style.sign(plots.roc(curves), origin) if curves else None
+    curves = {name: metrics.roc(*found.ranked) for name, found in judged.items()}
+    return _svg(plots.roc(curves), origin) if curves else ""
 
 
 def _histogram(findings, origin):
     probability = metrics.true_class_probability(findings.target.labels, findings.target.vectors)
     figure = plots.answer_histogram(probability, findings.target.member, "probability of the true class")
-    return style.sign(figure, origin)
+    return _svg(figure, origin)
 
 
-def _svg(figure):
-    if figure is None:
-        return ""
+def _svg(figure, origin):
     text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})
+    sign(figure, origin).savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()[text.getvalue().index("<svg") :]

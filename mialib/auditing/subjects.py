@@ -8,52 +8,36 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, clone
+import torch
+from scipy.special import softmax
+from sklearn.base import BaseEstimator
 
 from mialib.datasets.dataset import Dataset, Provenance, array_sha256
 from mialib.datasets.features import as_features
 from mialib.models.stack import NN, ReLU, Tanh
-from mialib.models.training import Epochs, Recipe, train_models
+from mialib.models.training import Recipe
+from mialib.platforms.estimators import seeded
 
 
 @dataclass(frozen=True, eq=False)
 class Refit:
-    """Train copies of an estimator of scikit-learn, with its settings and without what it has learned.
-
-    Parameters
-    ----------
-    estimator : estimator with ``fit`` and ``predict_proba``
-    """
+    """Train copies of an estimator of scikit-learn, with its settings and without what it has learned."""
 
     estimator: BaseEstimator
+    known = True
 
     def fit(self, x, y, seed):
         """Return a fitted copy."""
-        state = int(np.random.default_rng(seed).integers(2**31))
-        names = [name for name in self.estimator.get_params() if name.split("__")[-1] == "random_state"]
-        return clone(self.estimator).set_params(**dict.fromkeys(names, state)).fit(x, y)
+        return seeded(self.estimator, seed).fit(x, y)
 
-    def answers(self, x, y, n_classes, in_, asked, seeds):
-        """Train a model for each row of `in_`, and ask it.
+    def answers(self, records, y, n_classes, in_, asked, seeds):
+        """Return what k models say, trained on the rows `in_` of some `Records` and asked about the rows `asked`.
 
-        Parameters
-        ----------
-        x : DataFrame or ndarray
-            Records.
-        y : ndarray of int64
-            Their classes, 0 to ``n_classes - 1``.
-        n_classes : int
-        in_, asked : ndarray of int, shape (k, n) and (k, m)
-            The records that each model is trained on, and asked about.
-        seeds : sequence of k SeedSequence
-
-        Returns
-        -------
-        ndarray of float32, shape (k, m, n_classes)
-            A class without training records has probability 0.
+        Prediction vectors of shape (k, m, n_classes), from rows of shape (k, n) and (k, m), classes `y` by number, and
+        k seeds; a class without training records has probability 0.
         """
         jobs = (
-            joblib.delayed(self._fit_and_ask)(_rows(x, i), y[i], n_classes, _rows(x, a), s)
+            joblib.delayed(self._fit_and_ask)(records.take(i).x, y[i], n_classes, records.take(a).x, s)
             for i, a, s in zip(in_, asked, seeds, strict=True)
         )
         return np.stack(joblib.Parallel(-1)(jobs))
@@ -65,89 +49,25 @@ class Refit:
         return vectors
 
     def __str__(self):
-        return f"copies of the model's own kind, {type(_last(self.estimator)).__name__}, with its settings"
+        last = self.estimator[-1] if hasattr(self.estimator, "steps") else self.estimator
+        return f"copies of the model's own kind, {type(last).__name__}, with its settings"
 
 
 @dataclass(frozen=True)
 class Networks:
-    """Train networks of this package.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    known : bool
-        Whether the audited model is known to be such a network.
-    """
+    """Train networks by a recipe; `known` says that the audited model is such a network itself."""
 
     recipe: Recipe
     known: bool = False
 
-    def answers(self, x, y, n_classes, in_, asked, seeds):
-        """Train a model for each row of `in_`, and ask it; see `Refit.answers`."""
-        x = as_features(numeric(x))
+    def answers(self, records, y, n_classes, in_, asked, seeds):
+        """Return what k models say; see `Refit.answers`."""
+        x = as_features(_numbers(records.x))
         data = Dataset(x, y, n_classes, Provenance("audited", "sample", "the user's", "the user's", array_sha256(x)))
-        return train_models(self.recipe, data, in_, seeds).predict_proba(x, asked)
+        return self.recipe.train(data, in_, seeds).predict_proba(x, asked)
 
     def __str__(self):
-        return f"networks with hidden layers of {self.recipe.architecture.hidden}, {self.recipe.length}"
-
-
-def numeric(x):
-    """Return records as an array of numbers.
-
-    Raises
-    ------
-    ValueError
-        If a column is text.
-    """
-    if not isinstance(x, pd.DataFrame):
-        return np.asarray(x)
-    text = [str(name) for name in x.columns if not pd.api.types.is_numeric_dtype(x[name])]
-    if text:
-        raise ValueError(f"column {text[0]!r} is text; this kind of model takes numbers only: encode it first")
-    return x.to_numpy(np.float32)
-
-
-def _rows(x, rows):
-    return x.iloc[rows] if isinstance(x, pd.DataFrame) else x[rows]
-
-
-def _last(estimator):
-    return estimator[-1] if hasattr(estimator, "steps") else estimator
-
-
-ACTIVATIONS = {"tanh": Tanh(), "relu": ReLU()}
-STAND_IN = Networks(Recipe(NN((128,)), Epochs(100)))
-"""How shadow models are trained where the audited model's training is not known: the paper's network (§VI-B)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """A model that is audited.
-
-    Parameters
-    ----------
-    name : str
-    ask : callable
-        From records, a DataFrame or ndarray of n, to prediction vectors, shape (n, classes).
-    refit : Refit or Networks
-        How shadow models are trained.
-    classes : ndarray, optional
-        What the model calls its classes, in the order of its prediction vectors.
-    partial : bool
-        Whether its vectors leave classes out.
-    """
-
-    name: str
-    ask: object
-    refit: Refit | Networks = STAND_IN
-    classes: np.ndarray | None = None
-    partial: bool = False
-
-    @property
-    def is_own_kind(self):
-        """Whether shadow models are trained as this model was, as far as a file can tell (bool)."""
-        return isinstance(self.refit, Refit) or self.refit.known
+        return f"networks with hidden layers of {self.recipe.architecture.hidden}, {self.recipe.epochs} epochs"
 
 
 @dataclass(frozen=True)
@@ -160,7 +80,7 @@ class Opening:
         The model gives logits: a softmax is taken.
     partial : bool
         It leaves classes out.
-    trust : tuple of str
+    trust : sequence of str
         Types in a skops file that the user has looked at.
     allow_pickle : bool
         A pickle runs whatever its author put into it: only for files from oneself.
@@ -177,38 +97,100 @@ class Opening:
     activation: str = "relu"
     epochs: int = 100
 
+    @property
+    def stand_in(self):
+        """How shadow models are trained where the model's own training is not known: the paper's network (§VI-B)."""
+        return Networks(Recipe(NN((128,)), epochs=self.epochs))
+
     def vectors(self, output):
         """Return prediction vectors from what a model puts out."""
-        output = np.asarray(output)
-        if not self.logits:
-            return output
-        e = np.exp(output - output.max(axis=1, keepdims=True))
-        return e / e.sum(axis=1, keepdims=True)
+        return softmax(output, axis=1) if self.logits else np.asarray(output)
 
 
 PLAIN = Opening()
-"""Probabilities of all classes, from a file that needs no trust."""
 
 
-def of_estimator(estimator, name, opening=PLAIN):
-    """Return a fitted estimator of scikit-learn as a subject.
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A model that is audited.
 
-    Raises
-    ------
-    ValueError
-        If it gives no prediction vectors, or is not fitted.
+    Parameters
+    ----------
+    name : str
+    ask : callable
+        From n records, a DataFrame or ndarray, to prediction vectors, shape (n, classes).
+    refit : Refit or Networks
+        How shadow models are trained.
+    classes : ndarray, optional
+        What the model calls its classes, in the order of its prediction vectors.
+    partial : bool
+        Whether its vectors leave classes out.
     """
-    if not hasattr(estimator, "predict_proba") or not hasattr(estimator, "classes_"):
-        raise ValueError(f"{name} holds {type(estimator).__name__}, which is no fitted classifier with predict_proba")
-    names = getattr(estimator, "feature_names_in_", None)
 
-    def ask(x):
-        return estimator.predict_proba(_as_known(x, names))
+    name: str
+    ask: object
+    refit: Refit | Networks
+    classes: np.ndarray | None = None
+    partial: bool = False
 
-    return Subject(name, ask, Refit(estimator), np.asarray(estimator.classes_), opening.partial)
+    @classmethod
+    def from_model(cls, model, opening=PLAIN):
+        """Return a model file, a `Remote`, a fitted estimator or a subject as a subject."""
+        if isinstance(model, cls):
+            return model
+        if hasattr(model, "url"):
+            return cls.from_remote(model, opening)
+        if hasattr(model, "predict_proba"):
+            return cls.from_estimator(model, type(model).__name__, opening)
+        return cls.from_file(model, opening)
+
+    @classmethod
+    def from_remote(cls, remote, opening=PLAIN):
+        """Return an endpoint, a `Remote`, as a subject."""
+        name, partial = f"{remote.model} at {remote.url}", not remote.metadata.complete
+        return cls(name, lambda x: remote.predict_proba(_numbers(x))[0], opening.stand_in, partial=partial)
+
+    @classmethod
+    def from_estimator(cls, estimator, name, opening=PLAIN):
+        """Return an estimator of scikit-learn; a ValueError if it gives no prediction vectors, or is not fitted."""
+        if not hasattr(estimator, "predict_proba") or not hasattr(estimator, "classes_"):
+            raise ValueError(
+                f"{name} holds {type(estimator).__name__}, which is no fitted classifier with predict_proba"
+            )
+        names = getattr(estimator, "feature_names_in_", None)
+
+        def ask(x):
+            return estimator.predict_proba(_as_fitted(x, names))
+
+        return cls(name, ask, Refit(estimator), np.asarray(estimator.classes_), opening.partial)
+
+    @classmethod
+    def from_file(cls, path, opening=PLAIN):
+        """Return the model of a file; a ValueError if it is none of `OPENERS`, or not to be opened.
+
+        ``.pkl``, ``.pickle`` and ``.joblib`` are opened only if `opening` allows it.
+        """
+        path = Path(path)
+        if path.suffix not in OPENERS:
+            raise ValueError(f"{path} is no model file that can be audited; those end in {', '.join(OPENERS)}")
+        if not path.is_file():
+            raise ValueError(f"there is no file {path}")
+        try:
+            return OPENERS[path.suffix](path, opening)
+        except ModuleNotFoundError as error:
+            raise ValueError(f'{path} needs {error.name}; install it with pip install "mialib[audit]"') from error
 
 
-def _as_known(x, names):
+def _numbers(x):
+    if not isinstance(x, pd.DataFrame):
+        return np.asarray(x)
+    text = [str(name) for name in x.columns if not pd.api.types.is_numeric_dtype(x[name])]
+    if text:
+        raise ValueError(f"column {text[0]!r} is text; this kind of model takes numbers only: encode it first")
+    return x.to_numpy(np.float32)
+
+
+def _as_fitted(x, names):
     """Return records as an estimator was fitted: columns in its order if it knows their names, else an array."""
     if names is None:
         return x.to_numpy() if isinstance(x, pd.DataFrame) else np.asarray(x).reshape(len(x), -1)
@@ -226,7 +208,7 @@ def _skops(path, opening):
     if untrusted:
         flags = " ".join(f"--trust {name}" for name in sorted(untrusted))
         raise ValueError(f"{path} holds types that are not known to be safe; if you know them, say {flags}")
-    return of_estimator(io.load(path, trusted=list(opening.trust)), path.name, opening)
+    return Subject.from_estimator(io.load(path, trusted=list(opening.trust)), path.name, opening)
 
 
 def _pickle(path, opening):
@@ -235,22 +217,20 @@ def _pickle(path, opening):
             f"{path} is a pickle, which runs whatever its author put into it; save the model with skops, or say "
             "--allow-pickle if the file is your own"
         )
-    return of_estimator(joblib.load(path), path.name, opening)
+    return Subject.from_estimator(joblib.load(path), path.name, opening)
 
 
 def _torchscript(path, opening):
-    import torch
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         model = torch.jit.load(path, map_location="cpu").eval()
 
     @torch.no_grad()
     def ask(x):
-        x = torch.from_numpy(np.ascontiguousarray(numeric(x), np.float32))
+        x = torch.from_numpy(np.ascontiguousarray(_numbers(x), np.float32))
         return opening.vectors(torch.cat([model(part) for part in x.split(1024)]).numpy())
 
-    return Subject(path.name, ask, _stand_in(opening), partial=opening.partial)
+    return Subject(path.name, ask, opening.stand_in, partial=opening.partial)
 
 
 def _onnx(path, opening):
@@ -261,13 +241,13 @@ def _onnx(path, opening):
     dtype = np.float64 if record.type == "tensor(double)" else np.float32
 
     def ask(x):
-        outputs = session.run(None, {record.name: np.ascontiguousarray(numeric(x), dtype)})
+        outputs = session.run(None, {record.name: np.ascontiguousarray(_numbers(x), dtype)})
         tables = [output for output in outputs if isinstance(output, np.ndarray) and output.ndim == 2]
         if len(tables) != 1:
             raise ValueError(f"{path} has {len(tables)} outputs of shape (records, classes); it must have one")
         return opening.vectors(tables[0])
 
-    return Subject(path.name, ask, _stand_in(opening), partial=opening.partial)
+    return Subject(path.name, ask, opening.stand_in, partial=opening.partial)
 
 
 def _safetensors(path, opening):
@@ -284,65 +264,19 @@ def _safetensors(path, opening):
             f"{path} is not a chain of fully connected layers, with weight and bias each; weights of other models do "
             "not say how to compute: save those as ONNX or TorchScript"
         )
-    network = NN(tuple(shape[0] for shape in shapes[:-1]), ACTIVATIONS[opening.activation])
+    activation = {"tanh": Tanh(), "relu": ReLU()}[opening.activation]
+    network = NN(tuple(shape[0] for shape in shapes[:-1]), activation)
 
     def ask(x):
-        value = np.asarray(numeric(x), np.float32).reshape(len(x), -1)
+        value = np.asarray(_numbers(x), np.float32).reshape(len(x), -1)
         for i, name in enumerate(layers):
             value = value @ tensors[f"{name}.weight"].T + tensors[f"{name}.bias"]
             if i < len(layers) - 1:
                 value = np.tanh(value) if opening.activation == "tanh" else np.maximum(value, 0)
-        return Opening(logits=True).vectors(value)
+        return softmax(value, axis=1)
 
-    return Subject(path.name, ask, Networks(Recipe(network, Epochs(opening.epochs)), known=True))
-
-
-def _stand_in(opening):
-    return Networks(Recipe(NN((128,)), Epochs(opening.epochs)))
+    return Subject(path.name, ask, Networks(Recipe(network, epochs=opening.epochs), known=True))
 
 
-OPENERS = {
-    ".skops": _skops,
-    ".pkl": _pickle,
-    ".pickle": _pickle,
-    ".joblib": _pickle,
-    ".pt": _torchscript,
-    ".ts": _torchscript,
-    ".onnx": _onnx,
-    ".safetensors": _safetensors,
-}
-
-
-def open_subject(path, opening=PLAIN):
-    """Return the model of a file as a subject.
-
-    Parameters
-    ----------
-    path : path
-        ``.skops`` (scikit-learn), ``.onnx``, ``.pt`` or ``.ts`` (TorchScript), ``.safetensors`` (fully connected
-        layers); ``.pkl``, ``.pickle`` or ``.joblib`` only if `opening` allows it.
-    opening : Opening
-
-    Raises
-    ------
-    ValueError
-        If the file is none of them, or not to be opened.
-    """
-    path = Path(path)
-    if path.suffix not in OPENERS:
-        raise ValueError(f"{path} is no model file that can be audited; those end in {', '.join(OPENERS)}")
-    if not path.is_file():
-        raise ValueError(f"there is no file {path}")
-    try:
-        return OPENERS[path.suffix](path, opening)
-    except ModuleNotFoundError as error:
-        raise ValueError(f'{path} needs {error.name}; install it with pip install "mialib[audit]"') from error
-
-
-def of_remote(remote, refit=STAND_IN):
-    """Return an endpoint as a subject."""
-
-    def ask(x):
-        return remote.predict_proba(numeric(x))[0]
-
-    return Subject(f"{remote.model} at {remote.url}", ask, refit, partial=not remote.metadata.complete)
+OPENERS = {".skops": _skops, ".onnx": _onnx, ".safetensors": _safetensors}
+OPENERS |= dict.fromkeys((".pt", ".ts"), _torchscript) | dict.fromkeys((".pkl", ".pickle", ".joblib"), _pickle)

@@ -86,7 +86,8 @@ def serve(arguments):
     queries.addHandler(logging.FileHandler(arguments.log) if arguments.log else logging.StreamHandler(sys.stderr))
     queries.setLevel(logging.INFO)
     queries.propagate = False
-    host, port = bound.getsockname()[:2]
-    print(f"http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
     served = {names[text]: server.Served.from_data(models, data, kind) for text, kind in answers.items()}
-    server.listen_until_stopped(server.app(served, gate), bound)
+    service = server.app(served, gate)
+    host, port = bound.getsockname()[:2]
+    print(f"http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)  # who reads this may ask at once
+    server.listen_until_stopped(service, bound)

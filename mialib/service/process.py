@@ -3,11 +3,8 @@
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from tempfile import TemporaryFile
-
-import httpx
 
 from mialib.service.client import ServiceError
 
@@ -44,7 +41,10 @@ def serving(*words):
         try:
             too_late.start()
             address = process.stdout.readline().strip()
-            _wait(process, address, errors)
+            if not address:
+                process.wait()
+                errors.seek(0)
+                raise ServiceError(f"the service did not start: {errors.read().strip()[-500:] or 'it said nothing'}")
             too_late.cancel()
             yield address
         finally:
@@ -54,15 +54,3 @@ def serving(*words):
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
-
-
-def _wait(process, address, errors):
-    while process.poll() is None:
-        try:
-            if address and httpx.get(f"{address}/v2/health/ready", timeout=5).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.05)
-    errors.seek(0)
-    raise ServiceError(f"the service did not start: {errors.read().strip()[-500:] or 'it said nothing'}")
