@@ -8,7 +8,7 @@ from scipy.stats import rankdata
 from mialib import metrics
 from mialib.attack import lira
 from mialib.attack.thresholds import GapAttack, ThresholdAttack, confidence, negative_loss
-from mialib.platforms.private import ACCOUNTANTS, accuracy_bound, exchanged
+from mialib.platforms.private import accuracy_bound, exchanged
 
 
 def summary(results):
@@ -46,6 +46,11 @@ def named(rows, suffix=None):
     """
     end = f", {suffix}" if suffix else ""
     return {f"{quantity}, {row}{end}": value for row, of_row in rows.items() for quantity, value in of_row.items()}
+
+
+def prefixed(rows):
+    """Return ``{"row, precision": value}`` for a dict of rows: `named`, with the row's name first."""
+    return {f"{row}, {quantity}": value for row, of_row in rows.items() for quantity, value in of_row.items()}
 
 
 def compare_attacks(result, attacks):
@@ -96,6 +101,11 @@ def attack_estimates(result):
     }
 
 
+def estimates_of_each(results):
+    """Return the `attack_estimates` of each of some results, a dict of str to dict."""
+    return {name: attack_estimates(result) for name, result in results.items()}
+
+
 def gap_accuracy(result):
     """Return the accuracy of the gap attack: call a record a member if the target is right on it (Estimate)."""
     return metrics.accuracy(result.target.member, result.target.right)
@@ -141,25 +151,30 @@ def auc_of_mislabelled(result, seed=0, n_shuffles=200):
     return area(classes), metrics.Estimate(np.mean(shuffled), *np.quantile(shuffled, [0.025, 0.975]))
 
 
-def utility_and_leakage(rows):
-    """Return the points of a figure of utility against leakage, by kind of mitigation.
+def label_leakage(result, seed=0):
+    """Return what a bare label betrays: whether it is right, and which wrong one it is (§IX).
 
     Parameters
     ----------
-    rows : dict of str to dict of str to Estimate
-        Mitigation to what `attack_estimates` returns.
+    result : Result
+        Behind `LabelOnly`.
+    seed : int or SeedSequence
+        Of the shuffles that say what is chance.
 
     Returns
     -------
-    dict of str to dict of str to (Estimate, Estimate)
-        Kind to its mitigations: test accuracy of the target, accuracy of the attack.
+    dict of str to float or Estimate
+        Accuracies of the target, of the attack and of the gap attack, and what `auc_of_mislabelled` returns.
     """
-    kinds = {"L2": "L2 penalty", "dropout": "dropout", "DP-SGD": "DP-SGD", "none": "none"}
-    series = {}
-    for name, row in rows.items():
-        kind = next((kind for start, kind in kinds.items() if name.startswith(start)), "filter")
-        series.setdefault(kind, {})[name] = float(row["test accuracy"]), row["attack accuracy"]
-    return series
+    auc, chance = auc_of_mislabelled(result, seed)
+    return {
+        "target train accuracy": result.target.train_accuracy,
+        "target test accuracy": result.target.test_accuracy,
+        "attack accuracy": result.inference.accuracy,
+        "gap attack accuracy": gap_accuracy(result),
+        "AUC among the mislabelled": auc,
+        "the same by chance": chance,
+    }
 
 
 def against_none(rows, suffix):
@@ -267,17 +282,15 @@ def promised_and_measured(results):
     Returns
     -------
     dict of str to dict of str to float or Estimate
-        Name to noise multiplier, ε by each accountant, accuracies of the target, accuracy of the
-        attack, and the bounds on it for one record added or removed, and for one exchanged.
+        Name to accuracies of the target, accuracy of the attack, and the bounds on it for one record
+        added or removed, and for one exchanged.
     """
     return {name: _promise(result) for name, result in results.items()}
 
 
 def _promise(result):
-    recipe, n = result.experiment.recipe, result.experiment.size
+    recipe = result.experiment.recipe
     return {
-        "noise multiplier": recipe.noise_multiplier(n),
-        **{f"epsilon, {accountant}": recipe.spent(n, accountant) for accountant in ACCOUNTANTS},
         "train accuracy": float(result.target.train_accuracy),
         "test accuracy": result.target.test_accuracy,
         "attack accuracy": result.inference.accuracy,

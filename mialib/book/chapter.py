@@ -106,7 +106,7 @@ class Chapter:
                 glue(name, float(value), display=False)  # a second value of one name fails the book's build
                 self._glued[name] = str(float(value))
 
-    def beside_paper(self, numbers, also=()):
+    def beside_paper(self, numbers, also=(), *remarks):
         """Return numbers beside the paper's, and beside those of the recorded run; glue them for the prose.
 
         Parameters
@@ -114,16 +114,18 @@ class Chapter:
         numbers : dict of str to float or Estimate
         also : container of str
             Names of numbers to show of which the paper gives no value; `numbers` itself shows all.
+        *remarks : str
+            Further lines for the foot.
         """
         self.glue(numbers)
         paper, recorded = claims.paper_values(self.origin.chapter), self.recorded
         names = [name for name in numbers if name in paper or name in also]
-        columns, remarks = {"here": numbers}, []
+        columns = {"here": numbers}
         if any(name in paper for name in names):
-            columns, remarks = {"paper": paper, **columns}, ["paper: Shokri et al. 2017"]
+            columns, remarks = {"paper": paper, **columns}, (*remarks, "paper: Shokri et al. 2017")
         if recorded:
             columns["recorded run"] = recorded.numbers
-            remarks.append(f"recorded run: {recorded.origin.badge}")
+            remarks = (*remarks, f"recorded run: {recorded.origin.badge}")
         shown = {heading: {name: column.get(name) for name in names} for heading, column in columns.items()}
         return self.table(shown, *remarks)
 

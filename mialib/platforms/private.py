@@ -110,6 +110,11 @@ class DPSGD:
         counting = accountant or self.accountant
         return _spent(self.noise_multiplier(n_records), self.delta, *self.sampling(n_records), counting)
 
+    def accounting(self, n_records):
+        """Return the noise on so many records, and the ε that each accountant counts, a dict of str to float."""
+        spent = {f"epsilon, {accountant}": self.spent(n_records, accountant) for accountant in ACCOUNTANTS}
+        return {"noise multiplier": self.noise_multiplier(n_records), **spent}
+
     def train(self, data, index, seeds, cache=None, n_jobs=-1):
         """Return M models as a stack; the arguments are those of `Recipe.train`.
 

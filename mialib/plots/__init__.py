@@ -7,7 +7,16 @@ a ValueError says that there are more series than styles to tell them apart.
 from mialib.plots.bars import bars, precision_boxes
 from mialib.plots.distributions import answer_grid, answer_histogram, precision_cdf, roc
 from mialib.plots.images import image_rows
-from mialib.plots.points import climbs, curve, gap_and_precision, paper_against_ours, precision_by_shadows, scatter
+from mialib.plots.points import (
+    climbs,
+    curve,
+    gap_and_precision,
+    paper_against_ours,
+    precision_by_shadows,
+    scatter,
+    scatter_runs,
+    utility_and_leakage,
+)
 
 __all__ = [
     "answer_grid",
@@ -23,4 +32,6 @@ __all__ = [
     "precision_cdf",
     "roc",
     "scatter",
+    "scatter_runs",
+    "utility_and_leakage",
 ]

@@ -64,6 +64,49 @@ def _label(axes, points):
         axes.annotate(name, points[name], fontsize=7, arrowprops=arrow, **where)
 
 
+def utility_and_leakage(rows):
+    """Draw what mitigations cost and what they leave: attack accuracy against test accuracy, a series for each kind.
+
+    Parameters
+    ----------
+    rows : dict of str to dict of str to Estimate
+        Mitigation to what `mialib.attack.comparisons.attack_estimates` returns.
+    """
+    kinds = {"L2": "L2 penalty", "dropout": "dropout", "DP-SGD": "DP-SGD", "none": "none"}
+    series = {}
+    for name, row in rows.items():
+        kind = next((kind for start, kind in kinds.items() if name.startswith(start)), "filter")
+        series.setdefault(kind, {})[name] = row["test accuracy"], row["attack accuracy"]
+    axes = "test accuracy of the target: utility", "attack accuracy: leakage"
+    return scatter(series, *axes, metrics.BASELINE, named=True)
+
+
+LABELS = {
+    "accuracy gap": "train accuracy minus test accuracy of the target",
+    "share of training data": "share of the class in the training data",
+    "AUC": "area under the ROC curve of the attack",
+}
+
+
+def scatter_runs(runs, x, y, **looks):
+    """Draw one number of runs, or of their classes, against another: `scatter`, with a series for each model type.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        Of `mialib.attack.overfitting.overview` or `mialib.attack.overfitting.by_class`.
+    x, y : str
+        Columns.
+    **looks
+        As for `scatter`.
+    """
+    series = {
+        model: {row["setting"]: (row[x], row[y]) for _, row in of_model.iterrows()}
+        for model, of_model in runs.dropna(subset=[x, y]).groupby("model", sort=False)
+    }
+    return scatter(series, *(LABELS.get(name, f"attack {name}") for name in (x, y)), metrics.BASELINE, **looks)
+
+
 def gap_and_precision(series):
     """Draw attack precision against the gap between the target's accuracies, one point per target.
 
@@ -76,8 +119,7 @@ def gap_and_precision(series):
         name: {str(i): (r.target.accuracy_gap, r.inference.precision) for i, r in enumerate(results)}
         for name, results in series.items()
     }
-    gap = "train accuracy minus test accuracy of the target"
-    return scatter(points, gap, "attack precision", metrics.BASELINE, joined=True)
+    return scatter(points, LABELS["accuracy gap"], "attack precision", metrics.BASELINE, joined=True)
 
 
 def precision_by_shadows(runs, quantity="precision"):

@@ -106,6 +106,32 @@ def membership_leaks(result, answers):
     return leaks
 
 
+def side_and_covert(result, encoding, cache=None):
+    """Return what either channel gives on a target: the attack's AUC, and the share of the corpus in its low bits.
+
+    Parameters
+    ----------
+    result : Result
+        Of the attack on the honest target, trained by a `Recipe` of epochs.
+    encoding : LowBits
+    cache : ModelCache, optional
+
+    Returns
+    -------
+    dict of str to float or Estimate
+        These, with the epochs and accuracies of the honest target, and the test accuracy that low bits cost.
+    """
+    found = plant(encoding, result, cache)
+    return {
+        "epochs": result.experiment.recipe.epochs,
+        "train accuracy": result.target.train_accuracy,
+        "test accuracy": result.target.test_accuracy,
+        "shadow AUC": result.inference.auc,
+        "share of the corpus in low bits": found.hidden.recovered,
+        "test accuracy lost to low bits": found.accuracy_lost,
+    }
+
+
 def channels(covert, leaks):
     """Return the side channel and the covert channels of a target, one row each.
 

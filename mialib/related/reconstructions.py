@@ -112,7 +112,7 @@ class Inverted:
         shadows, numbers = self.stack.models(slice(1, None)), {}
         for start, made in self.made.items():
             seen = shadows.predict_proba(made.images[0]).argmax(axis=2)
-            numbers[start] = {
+            numbers[f"from {start}"] = {
                 "classes that reach the confidence": float(np.mean(made.probability >= confidence)),
                 "least probability of a class": float(made.probability.min()),
                 "median steps": float(np.median(made.steps)),

@@ -39,6 +39,7 @@ def test_a_summary_holds_the_numbers_of_its_results(result):
     )
     assert comparisons.named({"nn": {"precision": 0.5}}) == {"precision, nn": 0.5}
     assert comparisons.named({"nn": {"precision": 0.5}}, "Texas") == {"precision, nn, Texas": 0.5}
+    assert comparisons.prefixed({"nn": {"precision": 0.5}}) == {"nn, precision": 0.5}
 
 
 def test_attacks_are_compared_on_the_same_shadows(result):
@@ -83,6 +84,7 @@ def test_estimates_are_those_of_the_result(result):
     assert (found["precision"], found["recall"]) == (result.inference.precision, result.inference.recall)
     for number in found.values():
         assert number.low < number < number.high
+    assert comparisons.estimates_of_each({"nn": result}) == {"nn": found}
 
 
 def test_the_gap_attack_is_right_on_known_members_and_mistaken_others(result):
@@ -114,21 +116,21 @@ def test_without_mislabelled_pairs_there_is_no_area():
     assert np.isnan(auc)
 
 
-def test_mitigations_are_points_of_their_kind():
-    names = ("none", "top k = 1", "temperature 5", "L2 1e-3", "dropout 0.5", "DP-SGD, epsilon 8")
+def test_mitigations_are_held_against_none():
     rows = {
-        name: {"test accuracy": metrics.Estimate(i / 10, 0, 1), "attack accuracy": metrics.Estimate(0.9, 0.8, 1)}
-        for i, name in enumerate(names)
+        "none": {"test accuracy": 0.5, "attack accuracy": 0.9},
+        "L2 1e-3": {"test accuracy": 0.8, "attack accuracy": 0.9},
     }
-    found = comparisons.utility_and_leakage(rows)
-    assert {kind: list(points) for kind, points in found.items()} == {
-        "none": ["none"],
-        "filter": ["top k = 1", "temperature 5"],
-        "L2 penalty": ["L2 1e-3"],
-        "dropout": ["dropout 0.5"],
-        "DP-SGD": ["DP-SGD, epsilon 8"],
-    }
-    assert found["L2 penalty"]["L2 1e-3"] == (0.3, metrics.Estimate(0.9, 0.8, 1))
     against = comparisons.against_none(rows, "Purchase")
     assert against["test accuracy, L2 1e-3 minus none, Purchase"] == pytest.approx(0.3)
     assert against["attack accuracy, L2 1e-3 minus none, Purchase"] == 0
+
+
+def test_what_a_label_betrays(result):
+    found = comparisons.label_leakage(result, seed=1)
+    auc, chance = comparisons.auc_of_mislabelled(result, seed=1)
+    np.testing.assert_equal((found["AUC among the mislabelled"], found["the same by chance"]), (auc, chance))
+    assert found["attack accuracy"] == result.inference.accuracy
+    assert found["gap attack accuracy"] == pytest.approx(
+        (1 + found["target train accuracy"] - found["target test accuracy"]) / 2
+    )

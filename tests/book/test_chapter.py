@@ -113,8 +113,9 @@ def test_a_number_is_glued_once_for_the_book_does_not_build_with_two_of_one_name
 
 def test_where_the_paper_gives_none_of_the_numbers_it_has_no_column(glued):
     chapter = Chapter("remember_too_much", "sample", 0, STAND_IN)
-    table = chapter.beside_paper({"signs, test accuracy": 0.1}, ["signs, test accuracy"])
+    table = chapter.beside_paper({"signs, test accuracy": 0.1}, ["signs, test accuracy"], "a remark")
     assert table.frame.columns.tolist() == ["here", "recorded run"]
+    assert f"{chapter.badge}; a remark; recorded run: " in table.foot
     assert "Shokri" not in table.foot
 
 

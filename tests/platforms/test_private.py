@@ -78,8 +78,12 @@ def test_another_accountant_counts_the_same_noise():
 def test_a_row_holds_the_promise_and_the_attack(data):
     plain = Experiment(100, 2, replace(FREE, epsilon=2, epochs=2), seed=3)
     result = run(plain, data)
+    assert plain.recipe.accounting(100) == {
+        "noise multiplier": plain.recipe.noise_multiplier(100),
+        "epsilon, prv": plain.recipe.spent(100),
+        "epsilon, rdp": plain.recipe.spent(100, "rdp"),
+    }
     row = promised_and_measured({"2": result, "inf": run(replace(plain, recipe=FREE), data)})
-    assert row["2"]["noise multiplier"] == plain.recipe.noise_multiplier(100)
     assert row["2"]["test accuracy"] == result.target.test_accuracy
     assert row["2"]["attack accuracy"] == np.mean(result.inference.inferred == result.target.member)
     assert (row["2"]["bound"], row["inf"]["bound"]) == (accuracy_bound(2, 1e-5), 1)

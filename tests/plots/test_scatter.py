@@ -33,6 +33,19 @@ def test_joined_points_end_in_a_larger_one():
     assert axes.get_xscale() == "log"
 
 
+def test_mitigations_are_points_of_their_kind():
+    names = ("none", "top k = 1", "temperature 5", "L2 1e-3", "dropout 0.5", "DP-SGD, epsilon 8")
+    rows = {
+        name: {"test accuracy": Estimate(i / 10, 0, 1), "attack accuracy": Estimate(0.9, 0.8, 1)}
+        for i, name in enumerate(names)
+    }
+    (axes,) = plots.utility_and_leakage(rows).axes
+    found = {kind.get_label(): kind[0].get_xdata().tolist() for kind in axes.containers}
+    assert found == {"none": [0], "filter": [0.1, 0.2], "L2 penalty": [0.3], "dropout": [0.4], "DP-SGD": [0.5]}
+    np.testing.assert_allclose(axes.containers[2][2][0].get_segments(), [[[0.3, 0.8], [0.3, 1]]])
+    assert {text.get_text() for text in axes.texts} == set(names)
+
+
 def test_series_that_cannot_be_told_apart_are_refused():
     with pytest.raises(ValueError, match="9 series cannot be told apart; draw at most 8"):
         plots.scatter({str(i): {"p": (0, 0)} for i in range(9)}, "x", "y")

@@ -61,6 +61,13 @@ def test_channels_side_by_side(result):
     assert channel["needs"] == LowBits.needs
 
 
+def test_either_channel_of_one_target(result):
+    found, low_bits = covert.side_and_covert(result, LowBits(n_low=8)), covert.plant(LowBits(n_low=8), result)
+    assert (found["epochs"], found["shadow AUC"]) == (80, result.inference.auc)
+    assert found["share of the corpus in low bits"] == low_bits.hidden.recovered > 0
+    assert found["test accuracy lost to low bits"] == found["test accuracy"] - low_bits.answers.test_accuracy
+
+
 def test_half_the_bits_right_tell_nothing(result):
     true = np.zeros((2, 1, 2), np.float32)
     hidden = Hidden(None, true, np.array([[[1, 0]], [[0, 1]]], np.float32), true[0], 4)

@@ -32,10 +32,10 @@ def test_the_target_is_inverted_and_the_models_are_those_of_the_attack(inverted)
     np.testing.assert_array_equal(vectors, inverted.result.target.vectors[:70])
     np.testing.assert_array_equal(inverted.images["black"], invert(Inversion(learning_rate=1), target, SHAPE).images[0])
     reached = inverted.reached(0.9)
-    assert reached["black"]["classes that reach the confidence"] == 1
-    assert reached["black"]["put into their class by shadow models"] > 0.9
-    assert reached["grey"]["median steps"] == 0
-    assert reached["grey"]["put into their class by shadow models"] == pytest.approx(1 / 3)
+    assert reached["from black"]["classes that reach the confidence"] == 1
+    assert reached["from black"]["put into their class by shadow models"] > 0.9
+    assert reached["from grey"]["median steps"] == 0
+    assert reached["from grey"]["put into their class by shadow models"] == pytest.approx(1 / 3)
 
 
 def test_no_picture_is_a_record(inverted):
