@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from mialib.book import build, chapters, costs, execution, runs
+from mialib.book import build, chapters, costs, runs
 from mialib.book.chapters import ChapterError
 from mialib.book.costs import Cost
 from mialib.book.execution import Executed
@@ -45,7 +45,7 @@ def test_a_build_runs_every_chapter_in_its_profile_and_leaves_the_committed_ones
 
 
 def test_a_chapter_that_fails_leaves_a_page_that_says_so_and_the_others_go_on(tmp_path, as_committed, monkeypatch):
-    run = execution.executed
+    run = build.executed
 
     def failing(path, parameters, environment=None):
         if Path(path).stem in ("location", "texas"):
