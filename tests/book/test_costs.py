@@ -40,7 +40,7 @@ def recorded(monkeypatch):
     monkeypatch.setattr(costs.os, "cpu_count", lambda: 2)
 
 
-def test_an_estimate_scales_a_recorded_run_by_work_and_machine(recorded):
+def test_a_cost_scales_a_recorded_run_by_work_and_machine(recorded):
     same = cost("toy", PARAMETERS)
     assert (same.models, same.core_hours, same.memory, same.disk) == (10, 0.02, 100, 3)
     assert same.hours == pytest.approx(0.012)
