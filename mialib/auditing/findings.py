@@ -67,6 +67,15 @@ class Findings:
                 f"there are {self.n_in} records in and {self.n_out} out; an audit needs at least 2 of each"
             )
 
+    def numbers(self):
+        """Return the learned attack's precision, the strongest's accuracy, and accuracies of the target (Estimates)."""
+        return {
+            "precision": self.learned.precision,
+            "accuracy": self.strongest_accuracy(),
+            "train accuracy": self.target.train_accuracy,
+            "test accuracy": self.target.test_accuracy,
+        }
+
     @property
     def n_in(self):
         """Number of members (int)."""

@@ -91,6 +91,12 @@ def test_the_numbers_are_those_of_the_attacks(findings):
     train, test = findings.target.train_accuracy, findings.target.test_accuracy
     assert findings.overall["gap attack"]["precision"] == pytest.approx(train / (train + test))
     assert findings.overall["gap attack"]["accuracy"] == pytest.approx((1 + train - test) / 2)
+    assert findings.numbers() == {
+        "precision": findings.overall["shadow attack"]["precision"],
+        "accuracy": findings.strongest_accuracy(),
+        "train accuracy": train,
+        "test accuracy": test,
+    }
 
 
 def test_each_shadow_model_is_asked_about_its_own_records(findings):
