@@ -16,9 +16,8 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import psutil
-from tqdm import tqdm
 
-from mialib.base.machine import CLUSTER, shipped, write_text
+from mialib.base.machine import CLUSTER, progress, shipped, write_text
 from mialib.book import chapters, claims, costs
 from mialib.book.chapters import SCOREBOARD, ChapterError
 from mialib.book.execution import executed
@@ -65,7 +64,7 @@ def run_side_by_side(pages, parameters, environment, n_jobs):
     needs = {
         name: 2**20 * (of.memory if of else 4096) for name, of in expected.items()
     }  # a guess where none is recorded
-    with ThreadPoolExecutor(n_jobs) as pool, tqdm(total=len(waiting), desc="chapters", unit="chapter") as bar:
+    with ThreadPoolExecutor(n_jobs) as pool, progress("chapters", "chapter", total=len(waiting)) as bar:
         while waiting or running:
             for name in list(waiting):
                 held = sum(needs[other] for other in running.values())
@@ -119,7 +118,7 @@ def refresh(names):
     """
     kept = shipped("book", "times.json")
     times = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-    for name in tqdm(names, "refreshing", unit="chapter"):
+    for name in progress("refreshing", "chapter", names):
         path, started = chapters.path(name), time.monotonic()
         chapters.execute(path, path)
         times[name] = round(time.monotonic() - started)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
-from tqdm import tqdm
 
-from mialib.base.machine import write_text
+from mialib.base.machine import progress, write_text
 from mialib.book import chapters
 from mialib.book.chapters import ChapterError
 from mialib.book.execution import executed
@@ -65,7 +64,7 @@ def sweep(chapter, combinations, given, folder, environment=None):
     if unknown := sorted(names - set(known)):
         raise ValueError(f"{chapter} has no parameter {unknown[0]!r}; it has {', '.join(known)}")
     rows, failures = [], {}
-    for combination in tqdm(combinations, f"sweep of {chapter}", unit="run"):
+    for combination in progress(f"sweep of {chapter}", "run", combinations):
         parameters = {**given, **combination}
         try:
             found = executed(path, parameters, environment)
