@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from mialib.attack.regression import Exact, Noisy, RegressionTask, ToSteps, ages, attack_regression
 from mialib.datasets.catalog import load
@@ -46,6 +48,14 @@ def test_a_forest_that_knows_its_records_leaks_through_its_residuals(task):
     for blind in ("to steps of 1e+09", "noise of 100"):  # what is reported says nothing of the record
         assert found[blind]["attack AUC"].low <= 0.5 <= found[blind]["attack AUC"].high
     assert found["noise of 0"]["error, members"] == exact["error, members"]
+
+
+def test_a_pipeline_is_seeded_in_all_its_parts(task):
+    """The same seed gives the same numbers, and another seed others, however deep a ``random_state`` lies."""
+    pipeline = make_pipeline(StandardScaler(), RandomForestRegressor(5))
+    first, again, other = (attack_regression(task, pipeline, [Exact()], 100, 2, seed) for seed in (1, 1, 2))
+    assert first == again
+    assert first["exact"]["error, members"] != other["exact"]["error, members"]
 
 
 def test_a_model_that_cannot_overfit_does_not_leak(task):

@@ -156,6 +156,16 @@ def test_a_share_of_units_is_at_least_none_and_not_all(architecture, share):
         architecture(dropout=share)
 
 
+@pytest.mark.parametrize("l2", [0.0, 0.01])
+def test_adam_is_the_same_where_torch_has_no_fused_kernel_of_that_name(data, index, l2, monkeypatch):
+    recipe = replace(RECIPE, optimiser=Adam(l2))
+    fused = fit(recipe, data, index[:2], children(0, 2)).parameters
+    monkeypatch.delattr(torch, "_fused_adam_")
+    public = fit(recipe, data, index[:2], children(0, 2)).parameters
+    np.testing.assert_allclose(public, fused, atol=1e-5)
+    assert not torch.equal(fused, fit(replace(recipe, optimiser=SGD(l2)), data, index[:2], children(0, 2)).parameters)
+
+
 @pytest.mark.parametrize("optimiser", [Adam, SGD])
 def test_a_negative_penalty_is_refused(optimiser):
     with pytest.raises(ValueError, match="l2 is -1; it must be at least 0"):
