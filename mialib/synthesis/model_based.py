@@ -1,20 +1,21 @@
 """Shadow data without data: records that the target itself is sure of, found by queries (§V-C, Algorithm 1).
 
-Many searches advance together, one batched query at a time. Each has its own random stream and
-its own state, so that what it finds does not depend on how many run beside it.
+Many searches advance together, one batched query at a time. Each has its own random stream and its own state, so that
+what it finds does not depend on how many run beside it.
 """
 
 import warnings
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import joblib
 import numpy as np
 import torch
-from tqdm import tqdm
 
+from mialib.base.machine import one_thread, progress
 from mialib.datasets.dataset import Dataset
-from mialib.synthesis.search import Found, Queries, Run, Search
+from mialib.synthesis.search import HillClimb, Queries, Search
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class Synthesis:
         False where the budget or an error of the endpoint came before the search's end.
     n_asked : int
         Records that the target was asked about in all: the queries, and what `Queries.tolerance` added.
-    interruption : Exception or None
+    interruption : Exception, optional
         The endpoint's error that ended it all.
     """
 
@@ -44,7 +45,7 @@ class Synthesis:
     confidence: np.ndarray
     queries: np.ndarray
     ended: np.ndarray
-    n_asked: int
+    n_asked: int = 0
     interruption: Exception | None = None
 
     @property
@@ -63,42 +64,19 @@ class Synthesis:
         return np.setdiff1d(self.classes[self.ended], self.classes[self.found])
 
     @property
-    def queries_a_record(self):
+    def queries_per_record(self):
         """All queries, those of searches that failed too, over the records found (float)."""
         n_found = np.count_nonzero(self.found)
         return self.queries.sum() / n_found if n_found else float("nan")
 
     def dataset(self, n_classes, provenance):
-        """Return the records found, each with the class that it was searched for.
-
-        Parameters
-        ----------
-        n_classes : int
-            Of the target.
-        provenance : Provenance
-            Of the target's records.
-
-        Returns
-        -------
-        Dataset
-        """
+        """Return the records found, a Dataset, each with the class that it was searched for."""
         source = f"synthesized by queries to a model of {provenance.source}"
-        x, classes = self.x[self.found], self.classes[self.found]
-        return Dataset(x, classes, n_classes, replace(provenance, source=source))
+        return Dataset(self.x[self.found], self.classes[self.found], n_classes, replace(provenance, source=source))
 
 
 def query_function(target):
-    """Return what answers records, ``(n, ...)``, with prediction vectors, ``(n, C)``.
-
-    Parameters
-    ----------
-    target : callable or object with ``predict_proba``
-
-    Raises
-    ------
-    TypeError
-        If it is neither.
-    """
+    """Return what answers records with prediction vectors: a callable target, or its ``predict_proba``."""
     ask = getattr(target, "predict_proba", target)
     if not callable(ask):
         raise TypeError(f"the target is a {type(target).__name__}; it must be callable, or have predict_proba")
@@ -113,8 +91,8 @@ def synthesize(target, classes, format, search=None, queries=None, seed=0, resum
     Parameters
     ----------
     target : callable or object with ``predict_proba``
-        Answers records, shape (n, ...), with prediction vectors, shape (n, C). An endpoint must
-        raise an error when its time is out: a query that never returns is not cut short.
+        Answers records, shape (n, ...), with prediction vectors, shape (n, C). An endpoint must raise an error when its
+        time is out: a query that never returns is not cut short.
     classes : array_like of int
         The class of each search; one that is listed twice is searched twice.
     format : Format
@@ -133,30 +111,26 @@ def synthesize(target, classes, format, search=None, queries=None, seed=0, resum
     Raises
     ------
     ValueError
-        If the target answers with something else than prediction vectors, more features are to be
-        changed than there are, or `resume` is of other searches.
+        If the target answers with something else than prediction vectors, more features are to be changed than there
+        are, or `resume` is of other searches.
     Exception
-        The target's own, if it fails before any search has ended.
-
-    Warns
-    -----
-    UserWarning
-        If the target fails later. All that was found is returned, with the error in `interruption`.
+        The target's own, if it fails before any search has ended. If it fails later, this is a UserWarning, and all
+        that was found is returned, with the error in `interruption`.
     """
     classes, search, queries = np.asarray(classes, np.int64), search or Search(), queries or Queries()
     if search.k_max > format.n_features:
         raise ValueError(f"k_max is {search.k_max}, but a record has {format.n_features} features")
     if resume is not None and not np.array_equal(resume.classes, classes):
         raise ValueError("resume is the result of other searches; give the same classes in the same order")
-    found, n_earlier = _nothing(classes, format) if resume is None else _copy(resume, format)
+    found = _start(classes, format, resume)
     todo = np.flatnonzero(~found.ended)
-    alone = watch is not None or queries.budget is not None
-    n_parts = 1 if alone else min(joblib.effective_n_jobs(queries.n_jobs), max(1, len(todo)))
+    n_jobs = queries.n_jobs if watch is None and queries.budget is None else 1
+    n_parts = min(joblib.effective_n_jobs(n_jobs), max(1, len(todo)))
     ask, width = query_function(target), -(-queries.width // n_parts)
-    runs = [Run(ask, found, todo[i::n_parts], width, format, search, queries, seed) for i in range(n_parts)]
+    parts = [HillClimb(ask, found, todo[i::n_parts], width, format, search, queries, seed) for i in range(n_parts)]
     n_before, errors = len(classes) - len(todo), []
-    with tqdm(total=len(classes), initial=n_before, desc="synthesis", unit="search", disable=None) as bar:
-        _finish(runs, errors, watch, lambda: bar.update(np.count_nonzero(found.ended) - bar.n))
+    with progress("synthesis", "search", total=len(classes), initial=n_before) as bar:
+        _climb(parts, errors, watch, lambda: bar.update(np.count_nonzero(found.ended) - bar.n))
     interruption, n_ended = (errors or [None])[0], np.count_nonzero(found.ended)
     if interruption:
         if n_ended == n_before:
@@ -166,42 +140,31 @@ def synthesize(target, classes, format, search=None, queries=None, seed=0, resum
             "searches had ended; pass the result as resume to go on",
             stacklevel=2,
         )
-    n_asked = n_earlier + sum(run.n_asked for run in runs)
-    x = format.records(found.rows)
-    return Synthesis(x, classes, found.confidence, found.queries, found.ended, n_asked, interruption)
+    n_asked = found.n_asked + sum(part.n_asked for part in parts)
+    return replace(found, n_asked=n_asked, interruption=interruption)
 
 
-def _finish(runs, errors, watch, report):
-    """Take runs to their end, a thread each; an error of one stops all, and is kept."""
+def _start(classes, format, earlier):
+    """Return room for what is found, and what an earlier call found; a search that did not end there starts anew."""
+    n = len(classes)
+    x, confidence, queries = np.zeros((n, *format.shape), format.dtype), np.full(n, np.nan), np.zeros(n, np.int64)
+    found = Synthesis(x, classes, confidence, queries, np.zeros(n, bool), earlier.n_asked if earlier else 0)
+    for name in ("x", "confidence", "queries", "ended") if earlier else ():
+        getattr(found, name)[earlier.ended] = getattr(earlier, name)[earlier.ended]
+    return found
 
-    def finish(run):
+
+def _climb(parts, errors, watch, report):
+    """Take the parts of the searches to their end, a thread each; an error of one stops all, and is kept."""
+
+    def climb(part):
         try:
-            while not errors and run.step(watch):
+            while not errors and part.step(watch):
                 report()
         except Exception as error:
             errors.append(error)
 
-    def finish_on_one_thread(run):
-        torch.set_num_threads(1)
-        finish(run)
-
-    if len(runs) == 1:
-        return finish(runs[0])
-    threads = torch.get_num_threads()
-    try:
-        joblib.Parallel(len(runs), prefer="threads")(joblib.delayed(finish_on_one_thread)(run) for run in runs)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _nothing(classes, format):
-    n = len(classes)
-    rows = np.zeros((n, format.n_features), format.dtype)
-    return Found(classes, rows, np.full(n, np.nan), np.zeros(n, np.int64), np.zeros(n, bool)), 0
-
-
-def _copy(earlier, format):
-    """Return what an earlier call found, and what it asked; a search that did not end starts anew."""
-    rows = earlier.x.reshape(-1, format.n_features).copy()
-    queries = np.where(earlier.ended, earlier.queries, 0)
-    return Found(earlier.classes, rows, earlier.confidence.copy(), queries, earlier.ended.copy()), earlier.n_asked
+    if len(parts) == 1:
+        return climb(parts[0])
+    with one_thread(), ThreadPoolExecutor(len(parts), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        list(pool.map(climb, parts))

@@ -8,8 +8,7 @@ from mialib.base.seeding import children
 from mialib.datasets.dataset import Dataset
 from mialib.synthesis.model_based import query_function
 
-CHUNK = 4096
-"""Records that are labelled, or made noisy, at once."""
+CHUNK = 4096  # records that are labelled, or made noisy, at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,12 +22,7 @@ class Marginals:
     values : sequence of ndarray
         The values of each feature, in the order of the flattened record.
     probability : sequence of ndarray of float
-        Their probabilities, which sum to one.
-
-    Raises
-    ------
-    ValueError
-        If there is not one table for each feature, or one is no distribution.
+        Their probabilities, which sum to one; a ValueError if they do not, or a feature has no table.
     """
 
     shape: tuple[int, ...]
@@ -47,34 +41,24 @@ class Marginals:
                 raise ValueError(f"the table of feature {i} must have a probability for each value, summing to 1")
 
     @classmethod
-    def of(cls, x):
+    def from_records(cls, x):
         """Return the marginals of a population's records, shape (n, ...)."""
         columns = np.asarray(x).reshape(len(x), -1).T
         values, counts = zip(*(np.unique(column, return_counts=True) for column in columns), strict=True)
         return cls(np.shape(x)[1:], values, tuple(count / len(x) for count in counts))
 
     def sample(self, n, seed=0):
-        """Return records with each feature drawn independently.
-
-        Parameters
-        ----------
-        n : int
-        seed : int or SeedSequence
-
-        Returns
-        -------
-        ndarray, shape (n, *shape)
-        """
+        """Return n records, ndarray of shape (n, *shape), with each feature drawn independently."""
         rng = np.random.default_rng(seed)
-        columns = []
-        for values, p in zip(self.values, self.probability, strict=True):
-            bounds = np.cumsum(p)[:-1]
-            columns.append(np.asarray(values)[np.searchsorted(bounds, rng.random(n), side="right")])
+        columns = [
+            np.asarray(values)[np.searchsorted(np.cumsum(p)[:-1], rng.random(n), side="right")]
+            for values, p in zip(self.values, self.probability, strict=True)
+        ]
         return np.stack(columns, axis=1).reshape(n, *self.shape)
 
 
 def labelled(x, target, n_classes, provenance):
-    """Return records as data, with the classes that the target gives them: one query a record.
+    """Return records as data, with the classes that the target gives them: one query per record.
 
     Parameters
     ----------
@@ -93,52 +77,31 @@ def labelled(x, target, n_classes, provenance):
 
 
 @dataclass(frozen=True)
-class Flip:
-    """Noise that flips a share of a record's features, which must be binary (§V-C).
+class Replace:
+    """Noise that replaces a share of a record's features, chosen anew for each, by random values (Fig. 8).
 
-    Parameters
-    ----------
-    share : float
-        Of the features, chosen anew for each record.
+    A binary feature keeps its value half the time, so half as many change as with `Flip`.
     """
 
     share: float
 
     def __post_init__(self):
-        _share(self.share)
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"share is {self.share}; it must lie between 0 and 1")
+
+    def changed(self, format, rows, chosen, rng):
+        """Return rows with their chosen features drawn anew from the values of the format."""
+        return format.changed(rows, chosen, rng.random(np.count_nonzero(chosen)), anew=True)
+
+
+class Flip(Replace):
+    """Noise that flips a share of a record's features, which must be binary (§V-C)."""
 
     def changed(self, format, rows, chosen, rng):
         """Return rows with their chosen features flipped."""
         if format.resampled:
             raise ValueError("only binary features can be flipped; give Replace for integers and reals")
         return format.changed(rows, chosen)
-
-
-@dataclass(frozen=True)
-class Replace:
-    """Noise that replaces a share of a record's features by random values (Fig. 8).
-
-    A binary feature keeps its value half the time, so half as many change as with `Flip`.
-
-    Parameters
-    ----------
-    share : float
-        Of the features, chosen anew for each record.
-    """
-
-    share: float
-
-    def __post_init__(self):
-        _share(self.share)
-
-    def changed(self, format, rows, chosen, rng):
-        """Return rows with their chosen features drawn anew from the values of the format."""
-        return format.replaced(rows, chosen, rng.random(np.count_nonzero(chosen)))
-
-
-def _share(share):
-    if not 0 <= share <= 1:
-        raise ValueError(f"share is {share}; it must lie between 0 and 1")
 
 
 def noisy(data, format, noise, seed=0):

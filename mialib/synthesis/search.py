@@ -1,18 +1,14 @@
-"""Algorithm 1 for many searches at once (§V-C): parameters, random streams, and the state of a run.
-
-Each search has a slot: a row of every array, with its own random stream. All running searches
-advance by one batched query at a time.
-"""
+"""Algorithm 1 for many searches at once (§V-C): each has a slot, a row of every array, and its own random stream."""
 
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from mialib.base.seeding import child
 from mialib.base.validate import check_integer
 
-DRAWS = 1024
-"""Random numbers that a search fetches from its stream at once."""
+DRAWS = 1024  # random numbers that a search fetches from its stream at once
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,7 @@ class Search:
     Raises
     ------
     ValueError
-        If a number is outside of its range.
+        If a number is out of its range.
     """
 
     k_max: int = 128
@@ -62,18 +58,12 @@ class Queries:
     budget : int, optional
         Records that the target may be asked about in all, in one call.
     n_jobs : int
-        Threads, as for joblib, that ask the target each about its part of the searches; torch gets
-        one thread in each. A watched run, or one on a budget, takes one.
+        Threads, as for joblib, that ask the target each about its part of the searches; torch gets one thread in each.
+        A watched run, or one on a budget, takes one.
     tolerance : float
-        Relative difference up to which answers are not told apart. A model's floats differ in
-        their last bits with what else is in the batch, so a decision that hangs on less is made
-        on answers to queries of one record. 0 for an endpoint that always answers a record the same,
-        above all one that rounds, where equal answers are common.
-
-    Raises
-    ------
-    ValueError
-        If a number is outside of its range.
+        Relative difference up to which answers are not told apart. A model's floats differ in their last bits with
+        what else is in the batch, so a decision that hangs on less is made on answers to queries of one record. 0 for
+        an endpoint that always answers a record the same, above all one that rounds, where equal answers are common.
     """
 
     width: int = 2048
@@ -83,20 +73,15 @@ class Queries:
 
     def __post_init__(self):
         check_integer("width", self.width, 1)
-        if self.budget is not None:
-            check_integer("budget", self.budget, 0)
+        check_integer("budget", self.budget or 0, 0)
         if not 0 <= self.tolerance < 1:
             raise ValueError(f"tolerance is {self.tolerance}; it must be at least 0 and below 1")
 
 
 class Streams:
-    """Random numbers for searches, each from a stream of its own.
+    """Random numbers for searches, each from a stream of its own, so that none depends on what runs beside it.
 
-    Parameters
-    ----------
-    n_slots : int
-    n_draws : int
-        Numbers fetched at once; no call of `take` may ask for more of one stream.
+    `n_draws` of a stream are fetched at once: a call of each generator at each query took twice the time in all.
     """
 
     def __init__(self, n_slots, n_draws):
@@ -125,60 +110,27 @@ class Streams:
         return self._draws.ravel().take(at)
 
 
-class Found:
-    """What searches have found so far; the threads of a run write into it, each for its own searches.
-
-    Parameters
-    ----------
-    classes : ndarray of int64, shape (n,)
-    rows : ndarray, shape (n, features)
-    confidence, queries, ended : ndarray, shape (n,)
-        As in `mialib.synthesis.model_based.Synthesis`.
-    """
-
-    def __init__(self, classes, rows, confidence, queries, ended):
-        self.classes, self.number = classes, _number_in_class(classes)
-        self.rows, self.confidence, self.queries, self.ended = rows, confidence, queries, ended
-
-
-class Run:
+class HillClimb:
     """Searches under way, their state named as in Algorithm 1 (`best` is x*, `best_confidence` y*_c).
 
-    Parameters
-    ----------
-    ask : callable
-        Answers records, shape (n, ...), with prediction vectors, shape (n, C).
-    found : Found
-    todo : ndarray of int
-        The searches to run.
-    width : int
-        How many of them together.
-    format : Format
-    search : Search
-    queries : Queries
-    seed : int or SeedSequence
-
-    Attributes
-    ----------
-    n_asked : int
-        Records that the target was asked about.
+    `todo` (ndarray of int) are the searches to run, `width` of them together; `n_asked` counts the records that the
+    target was asked about. All threads of a call write into the same `found`, a `Synthesis`, each for its own searches.
     """
 
     def __init__(self, ask, found, todo, width, format, search, queries, seed):
         self.ask, self.found, self.format, self.search, self.queries = ask, found, format, search, queries
         self.n_asked, self._waiting = 0, todo
         self._class_seed = {c: child(seed, c) for c in np.unique(found.classes).tolist()}
+        self._number_in_class = pd.Series(found.classes).groupby(found.classes).cumcount().tolist()
         n_slots, d = min(width, len(todo)), format.n_features
+        self._rows = found.x.reshape(-1, d)
         self.streams = Streams(n_slots, max(DRAWS, d))
         self.index = np.full(n_slots, -1)
         self.x, self.best = np.empty((2, n_slots, d), format.dtype)
         self.best_confidence, self.j, self.k = np.empty(n_slots), np.empty(n_slots, int), np.empty(n_slots, int)
 
     def step(self, watch=None):
-        """Take every running search one query further; return whether there was one to take.
-
-        An error of the target leaves all searches as they were.
-        """
+        """Take all running searches one query further, unless the target fails; return whether there were any."""
         self._open()
         slots = np.flatnonzero(self.index >= 0)[: self._left()]
         if not len(slots):
@@ -188,13 +140,21 @@ class Run:
         if watch:
             watch(search, self.format.records(self.x[slots]), confidence)
         found.queries[search] += 1
-        self._climb(slots, confidence)
-        found.rows[search[accepted]] = self.x[slots[accepted]]
+        better = confidence >= self.best_confidence[slots]
+        up, down = slots[better], slots[~better]
+        self.best[up], self.best_confidence[up], self.j[up] = self.x[up], confidence[better], 0
+        self.j[down] += 1
+        stuck = down[self.j[down] > self.search.rej_max]
+        self.k[stuck], self.j[stuck] = np.maximum(self.search.k_min, -(-self.k[stuck] // 2)), 0
+        self._rows[search[accepted]] = self.x[slots[accepted]]
         found.confidence[search[accepted]] = confidence[accepted]
         ended = accepted | (found.queries[search] >= self.search.iter_max)
         found.ended[search[ended]] = True
         self.index[slots[ended]] = -1
-        self._propose(slots[~ended])
+        slots = slots[~ended]
+        chosen = self._chosen(slots)
+        u = self.streams.take(slots, self.k[slots]) if self.format.resampled else None
+        self.x[slots] = self.format.changed(self.best[slots], chosen, u)
         return True
 
     def _left(self):
@@ -205,7 +165,7 @@ class Run:
         if not len(slots):
             return
         new, self._waiting = self._waiting[: len(slots)], self._waiting[len(slots) :]
-        seeds = [child(self._class_seed[self.found.classes[i]], int(self.found.number[i])) for i in new.tolist()]
+        seeds = [child(self._class_seed[self.found.classes[i]], self._number_in_class[i]) for i in new.tolist()]
         self.streams.open(slots, seeds)
         d = self.format.n_features
         self.x[slots] = self.format.drawn(self.streams.take(slots, np.full(len(slots), d)).reshape(-1, d))
@@ -218,7 +178,7 @@ class Run:
         if y.ndim != 2 or len(y) != len(x) or y.shape[1] <= max(1, c.max()) or not np.isfinite(y).all():
             raise ValueError(
                 f"the target answered {len(x)} records with an array of shape {y.shape}; "
-                f"it must be finite, one row a record and one column a class, among them class {c.max()}"
+                f"it must be finite, one row per record and one column per class, among them class {c.max()}"
             )
         confidence, other = y[np.arange(len(c)), c].astype(np.float64), np.zeros(len(c))
         ripe = np.flatnonzero(confidence > self.search.conf_min * (1 - self.queries.tolerance))
@@ -251,47 +211,21 @@ class Run:
         def close(a, b):
             return np.abs(a - b) < self.queries.tolerance * np.maximum(a, b)
 
-        conf_min = self.search.conf_min
-        sampled = (confidence > conf_min) & (close(confidence, other) | close(confidence, u))
-        return close(confidence, best) | ((confidence >= best) & (close(confidence, conf_min) | sampled))
-
-    def _climb(self, slots, confidence):
-        better = confidence >= self.best_confidence[slots]
-        up, down = slots[better], slots[~better]
-        self.best[up], self.best_confidence[up], self.j[up] = self.x[up], confidence[better], 0
-        self.j[down] += 1
-        stuck = down[self.j[down] > self.search.rej_max]
-        self.k[stuck], self.j[stuck] = np.maximum(self.search.k_min, -(-self.k[stuck] // 2)), 0
-
-    def _propose(self, slots):
-        chosen = self._chosen(slots)
-        u = self.streams.take(slots, self.k[slots]) if self.format.resampled else None
-        self.x[slots] = self.format.changed(self.best[slots], chosen, u)
+        sampled = (confidence > self.search.conf_min) & (close(confidence, other) | close(confidence, u))
+        return close(confidence, best) | ((confidence >= best) & (close(confidence, self.search.conf_min) | sampled))
 
     def _chosen(self, slots):
         """Return k random features of each search, ndarray of bool: drawn with replacement until there are k."""
         d, k = self.format.n_features, self.k[slots]
         wanted = np.minimum(k, d - k)
         chosen = np.zeros((len(slots), d), bool)
-        counter = np.min_scalar_type(wanted.max(initial=0))
         open_ = np.flatnonzero(wanted)
         missing = wanted[open_]
         while len(open_):
-            u = self.streams.take(slots[open_], missing)
-            u *= d
-            at = u.astype(np.int64)
-            at += np.repeat(open_ * d, missing)
-            chosen.ravel()[at] = True
-            missing = wanted[open_] - chosen[open_].view(np.uint8).sum(axis=1, dtype=counter)
+            at = (self.streams.take(slots[open_], missing) * d).astype(np.int64)
+            # Flat positions and a small dtype for counts: a seventh of a whole query's time.
+            chosen.ravel()[at + np.repeat(open_ * d, missing)] = True
+            missing = wanted[open_] - chosen[open_].sum(axis=1, dtype=np.min_scalar_type(d))
             open_, missing = open_[missing > 0], missing[missing > 0]
         chosen[k > d - k] ^= True
         return chosen
-
-
-def _number_in_class(classes):
-    """Return how many entries of the same class come before each."""
-    order = np.argsort(classes, kind="stable")
-    first = np.searchsorted(classes[order], classes[order])
-    number = np.empty(len(classes), np.int64)
-    number[order] = np.arange(len(classes)) - first
-    return number

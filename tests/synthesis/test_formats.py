@@ -40,7 +40,7 @@ def test_changing_binary_features_flips_the_chosen_ones_alone(rng):
 
 def test_replacing_binary_features_keeps_half_of_them(rng):
     rows, chosen = np.zeros((500, 40), np.uint8), np.ones((500, 40), bool)
-    replaced = Format((40,)).replaced(rows, chosen, rng.random(20000))
+    replaced = Format((40,)).changed(rows, chosen, rng.random(20000), anew=True)
     assert replaced.mean() == pytest.approx(0.5, abs=0.02)
 
 

@@ -12,7 +12,7 @@ from scipy import stats
 from mialib.attack.experiment import Experiment, train_target
 from mialib.datasets.dataset import Provenance
 from mialib.models.stack import NN
-from mialib.models.training import Epochs, Recipe
+from mialib.models.training import Recipe
 from mialib.synthesis.formats import Binary, Format, Integers, Reals
 from mialib.synthesis.model_based import synthesize
 from mialib.synthesis.search import Queries, Search
@@ -204,7 +204,7 @@ def test_answers_that_shake_in_their_last_digits_change_no_record():
 @pytest.mark.parametrize("format", [FORMAT, Format((40,), Reals(0, 1))], ids=["binary", "reals"])
 def test_width_changes_nothing_on_a_neural_network(data, format):
     """Its float32 answers do differ in their last bits with the batch."""
-    recipe = Recipe(NN((32,)), Epochs(100), batch_size=20)
+    recipe = Recipe(NN((32,)), epochs=100, batch_size=20)
     _, stack = train_target(Experiment(100, recipe=recipe), data)
 
     def target(x):
@@ -330,7 +330,7 @@ def test_classes_that_fail_are_named():
     assert made.failed == {2: 2, 1: 1}
     np.testing.assert_array_equal(made.failed_classes, [1, 2])
     assert (made.queries[~made.found] == 50).all()
-    assert made.queries_a_record == made.queries.sum() / 2
+    assert made.queries_per_record == made.queries.sum() / 2
 
 
 @pytest.mark.parametrize(

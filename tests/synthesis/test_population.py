@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from mialib.attack.experiment import Experiment, attack_with, train_target
+from mialib.attack.experiment import Experiment, run, train_target
 from mialib.datasets.catalog import load
 from mialib.datasets.dataset import Dataset
-from mialib.models.training import Epochs, Recipe
+from mialib.models.training import Recipe
 from mialib.synthesis.formats import Binary, Format, Integers, Reals
 from mialib.synthesis.population import Flip, Marginals, Replace, labelled, noisy
 
@@ -14,7 +14,7 @@ FORMAT = Format((40,))
 def test_marginals_are_kept_and_features_become_independent(rng):
     twin = (rng.random((4000, 1)) < 0.3).astype(np.uint8)
     x = np.hstack([twin, twin, (rng.random((4000, 3)) < 0.6).astype(np.uint8)])
-    sample = Marginals.of(x).sample(20_000, seed=1)
+    sample = Marginals.from_records(x).sample(20_000, seed=1)
     assert sample.dtype == np.uint8
     np.testing.assert_allclose(sample.mean(axis=0), x.mean(axis=0), atol=0.015)
     assert np.corrcoef(x.T)[0, 1] == pytest.approx(1)
@@ -23,7 +23,7 @@ def test_marginals_are_kept_and_features_become_independent(rng):
 
 def test_marginals_of_real_features_draw_only_values_of_the_population(rng):
     x = rng.normal(size=(30, 2, 2)).astype(np.float32)
-    sample = Marginals.of(x).sample(500)
+    sample = Marginals.from_records(x).sample(500)
     assert sample.shape == (500, 2, 2)
     assert np.isin(sample[:, 0, 1], x[:, 0, 1]).all()
     assert not np.isin(sample[:, 0, 1], x[:, 0, 0]).any()
@@ -104,12 +104,12 @@ def test_records_are_labelled_by_the_target(data):
 
 def test_noise_on_real_location_costs_precision_and_no_recall(real_data):
     """Fig. 8: 0.678, 0.666, 0.613 at a recall of 0.98 or more, on another platform."""
-    data, experiment = load("location"), Experiment(1200, 5, Recipe(length=Epochs(60)))
+    data, experiment = load("location"), Experiment(1200, 5, Recipe(epochs=60))
     pool = train_target(experiment, data)[0].pool
     pool = Dataset(data.x[pool], data.y[pool], 30, data.provenance)
-    clean = attack_with(experiment, data, pool).numbers()
+    clean = run(experiment, data, shadow_data=pool).numbers()
     for noise in (Replace(0.2), Flip(0.2)):
-        found = attack_with(experiment, data, noisy(pool, Format((446,)), noise)).numbers()
-        assert clean["precision"].value - 0.12 < found["precision"].value < clean["precision"].high
+        found = run(experiment, data, shadow_data=noisy(pool, Format((446,)), noise)).numbers()
+        assert clean["precision"] - 0.12 < found["precision"] < clean["precision"].high
         assert found["recall"].low > 0.9
         assert found["AUC"].low > 0.8
