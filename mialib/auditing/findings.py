@@ -243,7 +243,7 @@ class Findings:
         of = f"the strongest of {len(self.attacks)} attacks ({self.strongest})"
         if found.low <= metrics.BASELINE:
             return f"No leak was measured: {of} infers membership correctly for {measured}, and guessing for 50 %."
-        return f"Membership leaks: {of} infers it correctly for {measured}, where guessing does for 50 %."
+        return f"Membership leaks: {of} infers it correctly for {measured}, where guessing is correct for 50 %."
 
     def to_dict(self):
         """Return everything as plain dicts and lists that JSON can hold; a number that is not defined is None."""

@@ -17,23 +17,7 @@ TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 
 def save(findings, path):
-    """Write the page to a path, and the JSON beside it.
-
-    Parameters
-    ----------
-    findings : Findings
-    path : path
-        Ends in ``.html``.
-
-    Returns
-    -------
-    html, json : Path
-
-    Raises
-    ------
-    ValueError
-        If the path ends otherwise.
-    """
+    """Write the page of `Findings` to a path that ends in ``.html`` and the JSON beside it, and return both paths."""
     path = Path(path)
     if path.suffix != ".html":
         raise ValueError(f"{path} does not end in .html; the JSON file comes beside it under the same name")

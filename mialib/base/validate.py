@@ -29,24 +29,10 @@ def check_integer(name, value, least):
 
 
 def check_vectors(vectors, complete=True, hint=""):
-    """Check prediction vectors.
+    """Return prediction vectors, shape (n, classes), as float32; a ValueError if they are not finite probabilities.
 
-    Parameters
-    ----------
-    vectors : array_like, shape (n, classes)
-    complete : bool
-        Whether each must sum to one; not if the model leaves classes out.
-    hint : str
-        What else may be right, for the end of the sentence.
-
-    Returns
-    -------
-    ndarray of float32, shape (n, classes)
-
-    Raises
-    ------
-    ValueError
-        If they are not finite, or no probabilities.
+    Each must sum to one if they are `complete`, unlike those of a model that leaves classes out; `hint` says what else
+    may be wrong, at the end of the sentence.
     """
     with np.errstate(over="ignore"):
         vectors = np.asarray(vectors, np.float32)
