@@ -31,11 +31,6 @@ class Settings:
     drop_shared : bool
         Leave records out of the later set that an earlier one has too (in, out, pool); otherwise they are an error.
     seed : int
-
-    Raises
-    ------
-    ValueError
-        If a number is not whole, or too small.
     """
 
     n_shadow: int = 8

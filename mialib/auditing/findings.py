@@ -44,11 +44,6 @@ class Findings:
     blind : Estimate or None
         How well members are told apart by their features alone, without the model: an AUC.
     seed : int
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two members, or non-members.
     """
 
     name: str

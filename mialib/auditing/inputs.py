@@ -20,12 +20,7 @@ class Records:
     ----------
     x : DataFrame or ndarray, shape (n, ...)
     labels : ndarray, shape (n,)
-        Class numbers or names.
-
-    Raises
-    ------
-    ValueError
-        If there are no records, or not a label for each.
+        Class numbers or names, one for each record.
     """
 
     x: pd.DataFrame | np.ndarray
@@ -54,19 +49,10 @@ class Records:
 
     @classmethod
     def from_file(cls, path, label="label"):
-        """Read records from a file.
+        """Read records from a file; a ValueError says if it has another form.
 
-        Parameters
-        ----------
-        path : path
-            CSV or Parquet with a column of labels, all others features; or NPZ with ``x`` and ``y``.
-        label : str
-            That column's name.
-
-        Raises
-        ------
-        ValueError
-            If the file has another form.
+        A CSV or Parquet file has a column of labels, named `label`, and all others are features; an NPZ file has the
+        arrays ``x`` and ``y``.
         """
         path = Path(path)
         if path.suffix == ".npz":

@@ -37,17 +37,7 @@ class RefusedError(Exception):
 
 
 class Gate:
-    """Lets requests through, or refuses them.
-
-    Parameters
-    ----------
-    key : str, optional
-        Asked for as ``Authorization: Bearer KEY``.
-    largest : int
-        Bytes of a request.
-    rate : int, optional
-        Records per minute for each client.
-    """
+    """Lets requests through, or refuses them: by an API key, their bytes, and each client's records per minute."""
 
     def __init__(self, key=None, largest=LARGEST, rate=None):
         check_integer("largest", largest, 1)
@@ -110,14 +100,10 @@ class Served:
         return cls(models, tuple(data.x.shape[1:]), np.dtype(data.x.dtype), data.n_classes, answers)
 
     @property
-    def _kind(self):
-        return str(self.answers or "full")
-
-    @property
     def version(self):
         """What tells answers of this service from those of another under the same name (str)."""
         probe = np.random.default_rng(0).integers(0, 2, (4, *self.shape)).astype(self.dtype)
-        return hashlib.sha256(self(probe).tobytes() + self._kind.encode()).hexdigest()[:12]
+        return hashlib.sha256(self(probe).tobytes() + str(self.answers or "full").encode()).hexdigest()[:12]
 
     def __call__(self, x):
         """Return what is answered about records, ndarray of float32, shape (n, classes)."""
@@ -147,7 +133,7 @@ class Served:
             "platform": "mialib",
             "inputs": [{"name": "records", "datatype": NAMES[self.dtype], "shape": [-1, *self.shape]}],
             "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [-1, self.n_classes]}],
-            "parameters": {"answers": self._kind},
+            "parameters": {"answers": str(self.answers or "full")},
         }
 
 
