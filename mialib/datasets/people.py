@@ -63,10 +63,7 @@ class Adult:
 
 
 def read_uci(path):
-    """Read ``adult.data`` or ``adult.test`` as UCI serves them, a DataFrame with the columns `COLUMNS`.
-
-    A missing value is "?". A `DataError` if the file is neither.
-    """
+    """Read UCI's ``adult.data`` or ``adult.test``, a DataFrame of `COLUMNS`, a missing value "?", or a `DataError`."""
     try:
         table = pd.read_csv(path, names=COLUMNS, skipinitialspace=True, comment="|", keep_default_na=False)
         table["income"] = table["income"].str.rstrip(".")
@@ -172,10 +169,7 @@ def _one_hot(table):
 
 
 def read_diabetes(path):
-    """Read ``dataset_diabetes/diabetic_data.csv`` in UCI's ``dataset_diabetes.zip``, 50 columns of strings.
-
-    A `DataError` if the file is no such archive.
-    """
+    """Read UCI's ``dataset_diabetes.zip``, 50 columns of strings; a `DataError` if the file is no such archive."""
     try:
         with zipfile.ZipFile(path) as archive, archive.open("dataset_diabetes/diabetic_data.csv") as file:
             table = pd.read_csv(file, dtype=str, keep_default_na=False)

@@ -117,8 +117,13 @@ def read_lines(features, labels=None):
         if labels is None:
             classes, _, chunk = zip(*(line.partition(b",") for line in chunk), strict=True)
             y += [int(label.strip(b'"')) for label in classes]
-        x = _bits(chunk, width)
-        width = x.shape[1]
+        width = width or (len(chunk[0]) + 1) // 2
+        if {len(line) for line in chunk} != {2 * width - 1}:
+            raise ValueError(f"a record does not have {width} features of 0 or 1")
+        text = np.frombuffer(b"".join(chunk), np.uint8).reshape(len(chunk), -1)
+        x = text[:, ::2] - ord("0")
+        if x.max() > 1 or (text[:, 1::2] != ord(",")).any():
+            raise ValueError("features must be 0 or 1")
         packed.append(np.packbits(x, axis=1))
     y = np.array(y, np.int64) - 1
     if not len(y) or y.min() < 0:
@@ -126,19 +131,6 @@ def read_lines(features, labels=None):
     if sum(map(len, packed)) != len(y):
         raise ValueError(f"{sum(map(len, packed))} records but {len(y)} classes")
     return PackedRecords(np.concatenate(packed), width), y
-
-
-def _bits(lines, width=None):
-    """Return lines ``0,1,...`` as an ndarray of uint8, shape (lines, features), of this width if one is given."""
-    text = np.frombuffer(b"".join(lines), np.uint8)
-    width = width or (len(lines[0]) + 1) // 2
-    if {len(line) for line in lines} != {2 * width - 1}:
-        raise ValueError(f"a record does not have {width} features of 0 or 1")
-    text = text.reshape(len(lines), -1)
-    x = text[:, ::2] - ord("0")
-    if x.max() > 1 or (text[:, 1::2] != ord(",")).any():
-        raise ValueError("features must be 0 or 1")
-    return x
 
 
 def clusters(x, n, max_iter=1000):

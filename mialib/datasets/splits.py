@@ -1,8 +1,7 @@
 """Who is a member of what: the target's records, and the pool the shadows draw from.
 
-The target's training records (in), its held-out records (out) and the shadows' pool never share a record; the sets of
-different shadow models may overlap each other (§V-C, §VI-D). Where records come in groups, such as a patient's stays,
-sets that may not share a record may not share a group either.
+The target's training records (in), its held-out records (out) and the shadows' pool never share a record, nor a group
+(such as a patient's stays); the sets of different shadow models may overlap each other (§V-C, §VI-D).
 """
 
 from dataclasses import dataclass
@@ -164,10 +163,7 @@ class OwnOut:
 
 @dataclass(frozen=True)
 class SharedOut:
-    """All shadow models have the same out records, and none of them trains on these.
-
-    The alternative that the talk asks about: a record that is out for one shadow model is then never in for another.
-    """
+    """All shadow models have the same out records, and none of them trains on these: what the talk asks about."""
 
     def draw(self, pool, n_shadow, size, seed, groups=None):
         """Return the in sets and the out sets, as `OwnOut` does."""
