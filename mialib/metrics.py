@@ -78,19 +78,9 @@ def accuracy(member, inferred):
 
 
 def balanced_accuracy(member, inferred, level=LEVEL):
-    """Return the accuracy of an inference if members and non-members were equally many.
+    """Return the accuracy of an inference if members and non-members were equally many; NaN without either.
 
     It is (1 + recall - false positive rate) / 2; the interval of the difference is Newcombe's (1998, method 10).
-
-    Parameters
-    ----------
-    member, inferred : ndarray of bool, shape (n,)
-    level : float
-
-    Returns
-    -------
-    Estimate
-        NaN without members, or without non-members.
     """
     sides = [(np.count_nonzero(inferred & side), np.count_nonzero(side)) for side in (member, ~member)]
     if not all(n for _, n in sides):
@@ -102,22 +92,9 @@ def balanced_accuracy(member, inferred, level=LEVEL):
 
 
 def roc(member, score):
-    """Return the ROC curve.
+    """Return the ROC curve: false and true positive rates from (0, 0) to (1, 1), a point for each distinct score.
 
-    Parameters
-    ----------
-    member : ndarray of bool, shape (n,)
-    score : ndarray of float, shape (n,)
-
-    Returns
-    -------
-    fpr, tpr : ndarray of float64
-        From (0, 0) to (1, 1), a point for each distinct score.
-
-    Raises
-    ------
-    ValueError
-        If a score is not finite.
+    A ValueError says if a score is not finite.
     """
     member, score = np.asarray(member, bool), np.asarray(score)
     n_undefined = np.count_nonzero(~np.isfinite(score))
@@ -133,20 +110,9 @@ def roc(member, score):
 
 
 def roc_auc(member, score, level=LEVEL):
-    """Return the area under the ROC curve: 0.5 is guessing, 1 tells every member apart.
+    """Return the area under the ROC curve: 0.5 is guessing, 1 tells every member apart; NaN if there is but one side.
 
     The interval is Newcombe's (2006, method 5), which holds for few records too.
-
-    Parameters
-    ----------
-    member : ndarray of bool, shape (n,)
-    score : ndarray of float, shape (n,)
-    level : float
-
-    Returns
-    -------
-    Estimate
-        NaN without members, or without non-members.
     """
     fpr, tpr = roc(member, score)
     n_members = np.count_nonzero(member)
@@ -197,37 +163,18 @@ def true_class_probability(labels, vectors):
 
 
 def normalised_entropy(vectors):
-    """Return the uncertainty of prediction vectors, -1/log(C) Σ p log p (§VIII, Fig. 12).
+    """Return the uncertainty of prediction vectors, -1/log(C) Σ p log p (§VIII, Fig. 12), float64 of shape (n,).
 
-    Parameters
-    ----------
-    vectors : ndarray of float, shape (n, C)
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        0 for a certain answer, 1 for a uniform one.
+    0 for a certain answer, 1 for a uniform one.
     """
     p = np.asarray(vectors, np.float64)
     return -np.sum(p * np.log(np.where(p > 0, p, 1)), axis=1) / np.log(p.shape[1])
 
 
 def per_class(statistic, labels, member, inferred, n_classes):
-    """Return a statistic for each true class, as most figures of the paper show it.
+    """Return a statistic, such as `precision`, for each true class, as most figures of the paper show it.
 
-    Parameters
-    ----------
-    statistic : callable
-        `precision`, `recall`, `accuracy`, or any other of ``(member, inferred)``.
-    labels : ndarray of int, shape (n,)
-        True classes.
-    member, inferred : ndarray of bool, shape (n,)
-    n_classes : int
-
-    Returns
-    -------
-    ndarray of float64, shape (n_classes,)
-        NaN for a class in which the statistic is not defined.
+    float64 of shape (n_classes,); NaN for a class in which the statistic is not defined.
     """
     labels, member, inferred = np.asarray(labels), np.asarray(member), np.asarray(inferred)
     rows = [labels == c for c in range(n_classes)]
@@ -235,18 +182,9 @@ def per_class(statistic, labels, member, inferred, n_classes):
 
 
 def cdf(values):
-    """Return the empirical distribution of values: what Figures 4 to 9 draw.
+    """Return the empirical distribution of values, what Figures 4 to 9 draw: sorted values, and the share up to each.
 
-    Parameters
-    ----------
-    values : array_like of float
-
-    Returns
-    -------
-    value : ndarray of float64
-        Sorted; undefined (NaN) values are left out.
-    fraction : ndarray of float64
-        Share of values up to this one.
+    Undefined (NaN) values are left out.
     """
     values = np.sort(np.asarray(values, np.float64))
     values = values[~np.isnan(values)]
@@ -254,14 +192,9 @@ def cdf(values):
 
 
 def quantiles(values, levels=(0.1, 0.25, 0.5, 0.75, 0.9)):
-    """Return quantiles as the paper reads them off a CDF: the smallest value that a share reaches.
+    """Return quantiles as the paper reads them off a CDF: the smallest value that a share reaches; NaN of no values.
 
     For an even number of classes the median is thus the lower of the middle two (Fig. 4).
-
-    Returns
-    -------
-    ndarray of float64, one for each level
-        NaN if no value is defined.
     """
     values, _ = cdf(values)
     if not len(values):

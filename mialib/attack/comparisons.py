@@ -12,30 +12,22 @@ from mialib.platforms.private import accuracy_bound, exchanged
 
 
 def summary(results):
-    """Return the numbers of Tables I and II for each result.
+    """Return the numbers of Tables I and II for each of some results, a dict of dict of Estimate.
 
-    Parameters
-    ----------
-    results : dict of str to Result
-
-    Returns
-    -------
-    dict of str to dict of str to Estimate
-        Name of the result to train and test accuracy of the target, then precision, recall and AUC
-        of the attack, and precision of the gap attack.
+    Train and test accuracy of the target, then precision, recall and AUC of the attack, and precision of the gap
+    attack.
     """
-    return {name: _summary(result) for name, result in results.items()}
-
-
-def _summary(result):
     return {
-        "train accuracy": result.target.train_accuracy,
-        "test accuracy": result.target.test_accuracy,
-        "precision": result.inference.precision,
-        "recall": result.inference.recall,
-        "median precision": metrics.median(result.per_class(metrics.precision)),
-        "AUC": result.inference.auc,
-        "gap attack precision": metrics.precision(result.target.member, result.target.right),
+        name: {
+            "train accuracy": result.target.train_accuracy,
+            "test accuracy": result.target.test_accuracy,
+            "precision": result.inference.precision,
+            "recall": result.inference.recall,
+            "median precision": metrics.median(result.per_class(metrics.precision)),
+            "AUC": result.inference.auc,
+            "gap attack precision": metrics.precision(result.target.member, result.target.right),
+        }
+        for name, result in results.items()
     }
 
 
@@ -54,19 +46,9 @@ def prefixed(rows):
 
 
 def compare_attacks(result, attacks):
-    """Train attack models on a result's shadows, and try them on its target.
+    """Train attacks, a dict by name, on a result's shadows, try them on its target, and return a dict of rows.
 
-    Parameters
-    ----------
-    result : Result
-    attacks : dict of str to attack
-        Such as `ClassAttack` and `PooledAttack`.
-
-    Returns
-    -------
-    dict of str to dict of str to Estimate or float
-        Name of the attack to its accuracy and AUC, the seconds that training took, and the number of
-        parameters of its models.
+    A row holds accuracy and AUC (Estimate), the seconds that training took, and the number of parameters.
     """
     rows = {}
     for name, attack in attacks.items():
@@ -114,23 +96,10 @@ def gap_accuracy(result):
 def auc_of_mislabelled(result, seed=0, n_shuffles=200):
     """Return how well members and non-members of one class that the target mislabels are told apart (§IX).
 
-    Only records of which the target names a wrong class count, and only pairs of the same true
-    class: neither how often a class is mislabelled nor how often members are can help.
-
-    Parameters
-    ----------
-    result : Result
-        Behind `LabelOnly`, for the answer to be the wrong class alone.
-    seed : int or SeedSequence
-    n_shuffles : int
-        Of membership, inside each class, for the range of chance.
-
-    Returns
-    -------
-    auc : float
-        Area under the ROC curve over those pairs; NaN if there is none.
-    chance : Estimate
-        Mean and 95 % range of the same with membership shuffled.
+    Only records of which the target names a wrong class count, and only pairs of the same true class: neither how often
+    a class is mislabelled nor how often members are can help. The target is behind `LabelOnly`, for the answer to be
+    the wrong class alone. Returns the area under the ROC curve over those pairs (NaN if there is none), and chance: an
+    Estimate of mean and 95 % range of the same with membership shuffled inside each class.
     """
     found = result.inference.rows(~result.target.right & result.inference.judged)
     rng, classes = np.random.default_rng(seed), []
@@ -154,17 +123,8 @@ def auc_of_mislabelled(result, seed=0, n_shuffles=200):
 def label_leakage(result, seed=0):
     """Return what a bare label betrays: whether it is right, and which wrong one it is (§IX).
 
-    Parameters
-    ----------
-    result : Result
-        Behind `LabelOnly`.
-    seed : int or SeedSequence
-        Of the shuffles that say what is chance.
-
-    Returns
-    -------
-    dict of str to float or Estimate
-        Accuracies of the target, of the attack and of the gap attack, and what `auc_of_mislabelled` returns.
+    For a result behind `LabelOnly`: accuracies of the target, of the attack and of the gap attack, and what
+    `auc_of_mislabelled` returns, by name.
     """
     auc, chance = auc_of_mislabelled(result, seed)
     return {
@@ -180,11 +140,7 @@ def label_leakage(result, seed=0):
 def against_none(rows, suffix):
     """Return what each mitigation changes, as ``{"attack accuracy, L2 1e-3 minus none, Purchase": float}``.
 
-    Parameters
-    ----------
-    rows : dict of str to dict of str to Estimate
-        Mitigation, among them ``none``, to what `attack_estimates` returns.
-    suffix : str
+    `rows` are `attack_estimates` by mitigation, among them ``none``.
     """
     return {
         f"{quantity}, {name} minus none, {suffix}": row[quantity] - rows["none"][quantity]
@@ -193,19 +149,11 @@ def against_none(rows, suffix):
     }
 
 
-SHORT = {
-    "precision": "precision",
-    "recall": "recall",
-    "accuracy": "accuracy",
-    "recall at 1 % false positives": "recall, 1 % FPR",
-    "recall at 0.1 % false positives": "recall, 0.1 % FPR",
-}
-"""Headings of a table that fits a page."""
-
-
 def short_columns(rows):
-    """Return numbers of attacks, by attack and name of the number, as columns of a table with an attack per row."""
-    return {short: {attack: row[name] for attack, row in rows.items()} for name, short in SHORT.items()}
+    """Return `Inference.numbers` of attacks, by attack, as columns of a table that fits a page, an attack per row."""
+    names = [name for name in next(iter(rows.values())) if name != "AUC"]
+    short = [name.replace("recall at", "recall,").replace("false positives", "FPR") for name in names]
+    return {s: {attack: row[n] for attack, row in rows.items()} for s, n in zip(short, names, strict=True)}
 
 
 def all_attacks(result, cache=None, n_jobs=-1):
@@ -237,21 +185,11 @@ def all_attacks(result, cache=None, n_jobs=-1):
 
 
 def precision_by_budget(result, budgets, seed):
-    """Return the attack's precision among the records that a budget reaches, half of them members.
+    """Return the attack's precision among the records that a budget of queries reaches, half of them members.
 
-    Shadow models are the attacker's own, so a query is spent on nothing but a record to be judged.
-
-    Parameters
-    ----------
-    result : Result
-    budgets : sequence of int
-        Numbers of queries; what exceeds the records is left out.
-    seed : int or SeedSequence
-        Which records are asked about; a larger budget asks about those of a smaller one as well.
-
-    Returns
-    -------
-    dict of int to Estimate
+    Shadow models are the attacker's own, so a query is spent on nothing but a record to be judged. Which records, the
+    seed decides; a larger budget asks about those of a smaller one as well. An Estimate by budget; those beyond the
+    records are left out.
     """
     half = result.experiment.size
     order, found = np.random.default_rng(seed).permutation(half), {}
@@ -273,27 +211,19 @@ def first_above(line, level):
 
 
 def promised_and_measured(results):
-    """Return what privacy promises of attacks, and what an attack found, for results of `DPSGD`.
+    """Return what privacy promises of attacks, and what an attack found, for results of `DPSGD`, a dict of rows.
 
-    Parameters
-    ----------
-    results : dict of str to Result
-
-    Returns
-    -------
-    dict of str to dict of str to float or Estimate
-        Name to accuracies of the target, accuracy of the attack, and the bounds on it for one record
-        added or removed, and for one exchanged.
+    A row holds accuracies of the target, the accuracy of the attack, and the bounds on it for one record added or
+    removed, and for one exchanged.
     """
-    return {name: _promise(result) for name, result in results.items()}
-
-
-def _promise(result):
-    recipe = result.experiment.recipe
+    privacy = {name: (of.experiment.recipe.epsilon, of.experiment.recipe.delta) for name, of in results.items()}
     return {
-        "train accuracy": float(result.target.train_accuracy),
-        "test accuracy": result.target.test_accuracy,
-        "attack accuracy": result.inference.accuracy,
-        "bound": accuracy_bound(recipe.epsilon, recipe.delta),
-        "bound, exchanged": accuracy_bound(*exchanged(recipe.epsilon, recipe.delta)),
+        name: {
+            "train accuracy": float(result.target.train_accuracy),
+            "test accuracy": result.target.test_accuracy,
+            "attack accuracy": result.inference.accuracy,
+            "bound": accuracy_bound(*privacy[name]),
+            "bound, exchanged": accuracy_bound(*exchanged(*privacy[name])),
+        }
+        for name, result in results.items()
     }

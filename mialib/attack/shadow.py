@@ -123,11 +123,6 @@ class PooledAttack(Attack):
     ----------
     recipe : Recipe
     seed : int or SeedSequence
-
-    Attributes
-    ----------
-    stack_ : DenseStack
-        Of one attack model.
     """
 
     def __init__(self, recipe=POOLED_RECIPE, seed=0):
@@ -161,12 +156,7 @@ def _with_class(labels, vectors):
 
 
 class LearnedAttack(Attack):
-    """The paper's attack models, one per class, or one for all where a class has too few answers.
-
-    Parameters
-    ----------
-    seed : int or SeedSequence
-    """
+    """The paper's attack models, one per class, or one for all where a class has too few answers; from a seed."""
 
     def __init__(self, seed):
         self.seed = seed

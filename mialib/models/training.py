@@ -246,12 +246,11 @@ def fit_stack(recipe, x, y, n_classes, index, seeds, device=None, penalty=None):
     ----------
     recipe : Recipe
     x : ndarray, shape (n, ...)
-        Records; features are flattened.
     y : ndarray of int, shape (n,)
         True classes, 0 to ``n_classes - 1``.
     n_classes : int
     index : sequence of M ndarrays of int
-        The rows that each model is trained on; all of one length if `recipe` counts epochs.
+        The rows that each model is trained on, at least one; all of one length if `recipe` counts epochs.
     seeds : sequence of M SeedSequence
         Each decides one model's first parameters and the order of its records.
     device : torch.device, optional
@@ -261,13 +260,7 @@ def fit_stack(recipe, x, y, n_classes, index, seeds, device=None, penalty=None):
     Returns
     -------
     Stack
-
-    Raises
-    ------
-    ValueError
-        If a model has no records, or lengths differ where they must not.
-    FloatingPointError
-        If a parameter is no longer finite at the end.
+        A FloatingPointError says if a parameter is not finite at the end.
     """
     sizes = {len(rows) for rows in index}
     if 0 in sizes:
@@ -309,14 +302,8 @@ def fit_blocks(recipe, x, y, n_classes, index, seeds, block_size, n_jobs=-1):
 
     A block is a stack of at most `block_size` models that trains on one thread. Blocks run in processes if there is
     much to do and in threads else, or where `joblib.parallel_config` or ``MIALIB_CLUSTER`` says, such as on a Dask
-    cluster. No number depends on `block_size`, on `n_jobs`, on where blocks run or in what order.
-
-    Yields
-    ------
-    positions : range
-        Which models; as their block is done, in any order.
-    parameters : ndarray of float32, shape (len(positions), P)
-        Of their stack.
+    cluster. No number depends on `block_size`, on `n_jobs`, on where blocks run or in what order. As each block is
+    done, in any order, yields the positions of its models, a range, and their parameters, float32 of shape (models, P).
     """
     if not len(index):
         return

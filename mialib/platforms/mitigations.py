@@ -38,18 +38,13 @@ class Filter:
 class TopK(Filter):
     """Keep the k largest probabilities and set the others to 0 (§IX, "top k classes").
 
-    What is kept is as it was, so a vector then sums to less than one. Of equal probabilities those
-    of lower classes are kept.
+    What is kept is as it was, so a vector then sums to less than one. Of equal probabilities those of lower classes are
+    kept.
 
     Parameters
     ----------
     k : int
-        With as many as there are classes, or more, vectors stay as they are.
-
-    Raises
-    ------
-    ValueError
-        If `k` is not a whole number of at least 1.
+        At least 1; with as many as there are classes, or more, vectors stay as they are.
     """
 
     k: int
@@ -94,11 +89,6 @@ class Rounding(Filter):
     ----------
     d : int
         With 0, only a probability above one half is left, as 1.
-
-    Raises
-    ------
-    ValueError
-        If `d` is not a whole number of at least 0.
     """
 
     d: int
@@ -118,20 +108,14 @@ class Rounding(Filter):
 class Temperature(Filter):
     """Divide what the softmax is taken of by t (§IX, "increase entropy of the prediction vector").
 
-    Models that have logits are asked for these. Of others, and of plain vectors, the logarithms of
-    the probabilities are divided: the same but for a probability of 0, which stays 0, so a forest's
-    answers keep their zeros. `taken_of` says which it is.
+    Models that have logits are asked for these. Of others, and of plain vectors, the logarithms of the probabilities
+    are divided: the same but for a probability of 0, which stays 0. `taken_of` says which it is.
 
     Parameters
     ----------
     t : float
-        Below 1 sharpens, above 1 flattens: near 0 the most likely class has all (equally likely
-        ones share), with a large one the classes are nearly even.
-
-    Raises
-    ------
-    ValueError
-        If `t` is not a positive finite number.
+        Positive. Below 1 sharpens, above 1 flattens: near 0 the most likely class has all (equally likely ones share),
+        with a large one the classes are nearly even.
     """
 
     t: float
@@ -188,12 +172,7 @@ class Chain(Filter):
     Parameters
     ----------
     *filters : Filter
-        The first stands next to the model.
-
-    Raises
-    ------
-    ValueError
-        If there is none.
+        At least one; the first stands next to the model.
     """
 
     filters: tuple
