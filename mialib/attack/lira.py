@@ -77,18 +77,9 @@ class Gaussians:
 def online_score(observed, confidence, in_, variance):
     """Return the logarithm of the likelihood ratio, in against out, ndarray of float64, shape (n,).
 
-    Above 0 a record is likelier in than out; NaN where all its shadow models are of one kind.
-
-    Parameters
-    ----------
-    observed : ndarray of float64, shape (n,)
-        The target's `logit_confidence`.
-    confidence : ndarray of float64, shape (k, n)
-        The shadow models'.
-    in_ : ndarray of bool, shape (k, n)
-        Which shadow models were trained on which record.
-    variance : callable
-        `own_variance` or `shared_variance`.
+    Above 0 a record is likelier in than out; NaN where all its shadow models are of one kind. `observed` is the
+    target's `logit_confidence`, shape (n,), `confidence` the k shadow models', shape (k, n); `in_`, of the same shape,
+    says which of them were trained on which record; `variance` is `own_variance` or `shared_variance`.
     """
     of_in, of_out = (Gaussians.fit(confidence, used, variance) for used in (in_, ~in_))
     return of_in.log_density(observed) - of_out.log_density(observed)
@@ -114,7 +105,7 @@ def offline_threshold(confidence, in_, variance):
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What offline LiRA goes by.
+    """What offline LiRA goes by: what k shadow models say about records that some of them know, and about the target's.
 
     Parameters
     ----------
@@ -125,7 +116,7 @@ class Evidence:
     in_ : ndarray of bool, shape (k, n)
         Which of them each model was trained on.
     own : ndarray of float32, shape (k, m, classes)
-        Every shadow model's prediction vectors for the target's records, which none was trained on.
+        Their prediction vectors for the target's records, which none was trained on.
     """
 
     labels: np.ndarray
@@ -153,19 +144,9 @@ class Evidence:
 
 
 def offline(result, cache=None, variance=None):
-    """Attack a result's target by offline LiRA, through the same shadow models, which need to be three or more.
+    """Attack a result's target by offline LiRA, through the same shadow models, three or more; return an `Inference`.
 
-    Parameters
-    ----------
-    result : Result
-        Its shadow models are asked about the target's records, and about each other's.
-    cache : ModelCache, optional
-    variance : callable, optional
-        `own_variance` or `shared_variance`.
-
-    Returns
-    -------
-    Inference
+    They are asked about the target's records, and about each other's.
     """
     n_shadow, data, sets = result.experiment.n_shadow, result.data, result.shadow_sets
     own = np.concatenate([result.split.target_in, result.split.target_out])
@@ -178,21 +159,10 @@ def offline(result, cache=None, variance=None):
 
 
 def online(experiment, data, cache=None, variance=None, n_jobs=-1):
-    """Attack an experiment's target by online LiRA, through shadow models trained on halves of its own records.
+    """Attack an experiment's target by online LiRA; return an `Inference`.
 
-    Parameters
-    ----------
-    experiment : Experiment
-        `n_shadow` even: each record is in for half of the shadow models.
-    data : Dataset
-    cache : ModelCache, optional
-    variance : callable, optional
-        `own_variance` or `shared_variance`.
-    n_jobs : int
-
-    Returns
-    -------
-    Inference
+    Its shadow models are trained on halves of the target's own records: an even number, so that each record is in for
+    half of them.
     """
     parts = experiment.split(data)
     halves = target_halves(parts, experiment.n_shadow, stream(experiment.seed, "halves"))

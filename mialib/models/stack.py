@@ -237,19 +237,10 @@ class Stack:
                 biases[m].copy_(drawn[-1:])
 
     def predict_proba(self, x, index=None):
-        """Return every model's prediction vectors.
+        """Return every model's prediction vectors, ndarray of float32, shape (M, k or n, classes).
 
-        Parameters
-        ----------
-        x : array_like, shape (n, ...)
-            Records of the shape that the models were trained on.
-        index : ndarray of int, shape (M, k), optional
-            Rows of `x` that each model is asked for; by default all models are asked for all.
-
-        Returns
-        -------
-        ndarray of float32, shape (M, k or n, classes)
-            Each vector sums to one.
+        `x` are records of shape (n, ...); `index`, shape (M, k), has the rows of `x` that each model is asked for, by
+        default all.
         """
         return self._answers(x, index, partial(torch.softmax, dim=2))
 
@@ -291,16 +282,9 @@ class DenseStack(Stack):
         return dense_forward(self.architecture.activation, Float32(), self._layers, batch)[1]
 
     def write_gradient(self, batch, y, gradients):
-        """Write the gradient of each model's mean cross-entropy.
+        """Write the gradient of each model's mean cross-entropy into `gradients`, views into its buffer from `layers`.
 
-        Parameters
-        ----------
-        batch : DenseBatch or SparseBatch
-            Of n records for each model.
-        y : Tensor of int64, shape (M, n, 1)
-            True classes.
-        gradients : list
-            Views into the gradient's buffer, from `layers`.
+        `batch` has n records for each of M models, `y` their true classes, a Tensor of int64, shape (M, n, 1).
         """
         activation, products = self.architecture.activation, self.architecture.products
         hidden, logits = dense_forward(activation, products, self._layers, batch, self.dropout)

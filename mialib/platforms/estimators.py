@@ -16,13 +16,7 @@ from mialib.models.cache import ModelCache, model_keys
 
 
 def seeded(estimator, seed):
-    """Return a copy of an estimator, not fitted, whose every ``random_state``, in pipelines too, is set from a seed.
-
-    Parameters
-    ----------
-    estimator : BaseEstimator
-    seed : int or SeedSequence
-    """
+    """Return a copy of an estimator, not fitted, whose every ``random_state``, in pipelines too, is set from a seed."""
     state = int(np.random.default_rng(seed).integers(2**31))
     fresh = clone(estimator)
     names = [name for name in fresh.get_params() if name.split("__")[-1] == "random_state"]
@@ -72,18 +66,7 @@ class _Asked:
 
 
 class LazyModels:
-    """M classifiers of one kind on their training records, each fitted when it is first asked.
-
-    Parameters
-    ----------
-    classifier : estimator
-    data : Dataset
-    index : ndarray of int, shape (M, n)
-        The training records of each model.
-    seeds : list of M SeedSequence
-    cache : ModelCache
-    n_jobs : int
-    """
+    """M classifiers of one kind, each on its row of `index`, shape (M, n), and fitted when it is first asked."""
 
     def __init__(self, classifier, data, index, seeds, cache, n_jobs):
         self._classifier, self._data, self._index, self._seeds = classifier, data, index, seeds
