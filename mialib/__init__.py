@@ -25,7 +25,7 @@ _HOMES = {
     "attack.answers": "Answers Inference",
     "attack.shadow": "ClassAttack PooledAttack",
     "attack.thresholds": "GapAttack ThresholdAttack",
-    "attack.experiment": "Experiment Result run run_all run_each",
+    "attack.experiment": "Experiment Result run run_each",
     "attack.comparisons": "all_attacks",
     "book.chapter": "Chapter",
     "auditing.audit": "Settings audit",

@@ -118,11 +118,8 @@ class Result:
     def numbers(self):
         """Return every number of the attack by name: `Estimate`, or float for the base rate, a baseline or a count.
 
-        Returns
-        -------
-        dict
-            Accuracies of target and shadows; attack precision, recall, accuracy, AUC and recall
-            at few false positives; beside them the baseline, base rate and the gap attack.
+        Accuracies of target and shadows; attack precision, recall, accuracy, AUC and recall at few false positives;
+        beside them the baseline, base rate and the gap attack.
         """
         return {
             "target train accuracy": self.target.train_accuracy,
@@ -203,25 +200,10 @@ def run_each(experiment, ways, data, cache=None):
 
 
 def run_all(experiments, data, cache=None, n_jobs=-1):
-    """Run experiments and return their numbers, one row each.
+    """Run experiments and return their numbers, a DataFrame with a row for each; a ValueError says if there are none.
 
-    Parameters
-    ----------
-    experiments : iterable of Experiment
-    data : Dataset
-    cache : ModelCache, optional
-    n_jobs : int
-
-    Returns
-    -------
-    DataFrame
-        Columns ``size``, ``n_shadow``, ``out`` (own or shared), ``seed``, ``precision``,
-        ``recall``, ``AUC``, ``train accuracy`` and ``test accuracy`` of the target.
-
-    Raises
-    ------
-    ValueError
-        If there are no experiments, or the data do not carry one.
+    Columns ``size``, ``n_shadow``, ``out`` (own or shared), ``seed``, ``precision``, ``recall``, ``AUC``, ``train
+    accuracy`` and ``test accuracy`` of the target.
     """
     experiments = list(experiments)
     if not experiments:
