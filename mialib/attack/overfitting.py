@@ -1,32 +1,104 @@
 """Overfitting and leakage over many targets and classes (§VIII, Figures 10 to 12)."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from scipy.stats import ConstantInputWarning, spearmanr
+from sklearn.ensemble import RandomForestClassifier
 
 from mialib import metrics
+from mialib.attack.experiment import run_each
+from mialib.models.stack import NN
+from mialib.models.training import Recipe
+from mialib.platforms.estimators import Classifier
 
 NEEDED, MANY = 3, 10
 """Pairs from which a rank correlation says anything, and from which its interval does."""
 
 
-def by_class(result):
+def run_sets(experiment, ways, sets, cache=None):
+    """Run an experiment for each way of training on each data set; results by both, for `overview`.
+
+    `ways` names platforms; `sets` names data sets, each a pair with the size of the target's training set.
+    """
+    return {
+        (way, name): result
+        for name, (data, size) in sets.items()
+        for way, result in run_each(replace(experiment, size=size), ways, data, cache).items()
+    }
+
+
+def ladders(widths, epochs, leaf_sizes=(32, 16, 8, 4, 2, 1)):
+    """Return models of several types that overfit ever more, for `mialib.run_each`, by model type and setting.
+
+    Softmax regression and networks of some widths (hidden units) train longer, leaves of a forest hold fewer records.
+    """
+    networks = {"softmax regression": ()} | {f"NN, {width} units": (width,) for width in widths}
+    forests = {n: Classifier(RandomForestClassifier(100, min_samples_leaf=n)) for n in leaf_sizes}
+    return {
+        **{(name, f"{n} epochs"): Recipe(NN(units), n) for name, units in networks.items() for n in epochs},
+        **{("forest", f"leaf size {n}"): forest for n, forest in forests.items()},
+    }
+
+
+def of_model(results, model, start=""):
+    """Return the results of one model type whose setting starts so, by the rest of the setting's name."""
+    return {s.removeprefix(start): result for (m, s), result in results.items() if m == model and s.startswith(start)}
+
+
+def by_class(results):
     """Return what Figures 10 and 11 show of each class that has members and non-members of the target, a DataFrame.
 
-    Columns: the attack's precision (NaN where no record is inferred), the class's share of the training data, and the
-    gap between train and test accuracy.
+    Columns: ``model``, the name of the result, and ``setting``, the class; the attack's precision in the class (NaN
+    where no record is inferred), the class's share of the training data, and the gap between train and test accuracy.
     """
-    target, right, rows = result.target, result.target.right, []
-    for c in range(result.data.n_classes):
-        of_class = target.labels == c
-        members, others = of_class & target.member, of_class & ~target.member
-        if members.any() and others.any():
-            precision = float(result.inference.rows(of_class).precision)
-            share = members.sum() / target.member.sum()
-            rows.append((precision, float(share), float(right[members].mean() - right[others].mean())))
-    return pd.DataFrame(rows, columns=["precision", "share of training data", "accuracy gap"])
+    rows = []
+    for name, result in results.items():
+        target, right = result.target, result.target.right
+        for c in range(result.data.n_classes):
+            of_class = target.labels == c
+            members, others = of_class & target.member, of_class & ~target.member
+            if members.any() and others.any():
+                precision = float(result.inference.rows(of_class).precision)
+                gap = float(right[members].mean() - right[others].mean())
+                rows.append((name, str(c), precision, float(members.sum() / target.member.sum()), gap))
+    columns = ["model", "setting", "precision in the class", "share of training data", "accuracy gap"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def class_correlations(classes):
+    """Return how precision goes with the gap, and with the share, over all classes of `by_class`, by name."""
+    precision = classes["precision in the class"]
+    return {
+        f"rank correlation in classes, precision and {x}": rank_correlation(classes[x], precision)
+        for x in ("accuracy gap", "share of training data")
+    }
+
+
+def class_medians(classes):
+    """Return the median precision of each result of `by_class`, and of the last minus the first, by name."""
+    each = classes.groupby("model", sort=False)["precision in the class"]
+    medians = {f"median precision, {name}": metrics.median(of) for name, of in each}
+    of = list(medians.values())
+    return {**medians, "median precision, most minus fewest classes": of[-1] - of[0]}
+
+
+def certainty(answers):
+    """Return how much surer members are answered than non-members (Figure 12), differences of means by name.
+
+    `answers` are targets' by name, from fewest classes to most. The last of the numbers is by how much the last target
+    differs more than the first in the probability of the true class.
+    """
+    found, sure = {}, []
+    for name, of in answers.items():
+        probability = metrics.true_class_probability(of.labels, of.vectors)
+        for what, value in (("probability", probability), ("entropy", metrics.normalised_entropy(of.vectors))):
+            difference = float(value[of.member].mean() - value[~of.member].mean())
+            found[f"{what}, members minus non-members, {name}"] = difference
+        sure.append(found[f"probability, members minus non-members, {name}"])
+    return {**found, "probability, members minus non-members, most minus fewest": sure[-1] - sure[0]}
 
 
 def overview(results):
@@ -40,10 +112,11 @@ def overview(results):
     Returns
     -------
     DataFrame
-        Columns ``model``, ``setting``, ``accuracy gap``, ``train accuracy`` and ``test accuracy`` of
-        the target, ``precision``, ``accuracy`` and ``AUC`` of the attack.
+        Row ``"local NN, purchase, 10 classes"``; columns ``model``, ``setting``, ``accuracy gap``,
+        ``train accuracy`` and ``test accuracy`` of the target, ``precision``, ``accuracy`` and
+        ``AUC`` of the attack.
     """
-    return pd.DataFrame(
+    runs = pd.DataFrame(
         {
             "model": model,
             "setting": setting,
@@ -56,14 +129,7 @@ def overview(results):
         }
         for (model, setting), result in results.items()
     )
-
-
-def scatter_points(runs, x, y):
-    """Return runs of `overview` as `mialib.plots.points.scatter` takes them: a series a model type."""
-    return {
-        model: {row["setting"]: (row[x], row[y]) for _, row in of_model.iterrows()}
-        for model, of_model in runs.groupby("model", sort=False)
-    }
+    return runs.set_index(runs["model"] + ", " + runs["setting"])
 
 
 def rank_correlation(x, y, seed=0, n_resamples=1000, level=0.95):
@@ -90,29 +156,44 @@ def _spearman(pairs):
         return float(spearmanr(*pairs.T).statistic)
 
 
-def near_gap(runs, gap, tolerance):
-    """Return the runs of `overview` whose accuracy gap is a given one, give or take a tolerance, by AUC."""
-    return runs[(runs["accuracy gap"] - gap).abs() <= tolerance].sort_values("AUC")
+def correlations(parts, seed=0):
+    """Return how AUC goes with the gap and with test accuracy in parts of all runs, each a DataFrame of `overview`.
 
-
-def discordance(runs, by, quantity="AUC"):
-    """Return the share of pairs of runs in which the one with the larger gap leaks less (float).
-
-    0 if the gap orders them all, 0.5 if it says nothing; pairs that are equal in either are left out, NaN if none
-    remains.
-
-    Parameters
-    ----------
-    runs : DataFrame
-        Of `overview`.
-    by : {"model", "setting"}
-        Pairs are of runs that have this in common. With ``model`` the gap orders settings of one
-        model type, with ``setting`` model types in one setting.
-    quantity : str
+    By part: the number of its runs, and both as `rank_correlation` gives them.
     """
+    of = ("accuracy gap", "test accuracy")
+    return {
+        name: {"runs": len(runs), **{f"AUC and {x}": rank_correlation(runs[x], runs["AUC"], seed) for x in of}}
+        for name, runs in parts.items()
+    }
+
+
+def hold_gap(runs, tolerance):
+    """Return the runs of `overview` whose gap is the median one, give or take a tolerance, by AUC; and two numbers.
+
+    These are the gap, and by how much the AUC of these runs differs.
+    """
+    gap = runs["accuracy gap"].median()
+    near = runs[(runs["accuracy gap"] - gap).abs() <= tolerance].sort_values("AUC")
+    apart = float(near["AUC"].max() - near["AUC"].min())
+    numbers = {"gap held fixed": float(gap), "AUC at one gap, largest minus smallest": apart}
+    return near[["accuracy gap", "train accuracy", "AUC"]], numbers
+
+
+def discordances(runs):
+    """Return the share of pairs of runs of `overview` in which the one with the larger gap leaks less, by AUC.
+
+    One share is of pairs of one model type, one of pairs in one setting. 0 if the gap orders them all, 0.5 if it says
+    nothing; pairs that are equal in either are left out, NaN if none remains.
+    """
+    pairs = {"model": "pairs of one model type", "setting": "pairs of model types in one setting"}
+    return {f"larger gap leaks less, {name}": _discordance(runs, by) for by, name in pairs.items()}
+
+
+def _discordance(runs, by):
     signs = []
     for _, group in runs.groupby(by, sort=False):
-        gap, leak = (group[column].to_numpy() for column in ("accuracy gap", quantity))
+        gap, leak = (group[column].to_numpy() for column in ("accuracy gap", "AUC"))
         i, j = np.triu_indices(len(group), 1)
         signs.append(np.sign(gap[i] - gap[j]) * np.sign(leak[i] - leak[j]))
     signs = np.concatenate(signs)

@@ -7,6 +7,8 @@ true value, takes its place; one attack model serves all records.
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import Ridge
 
 from mialib.attack.answers import Answers
 from mialib.attack.shadow import PooledAttack
@@ -68,6 +70,17 @@ class Noisy:
 
     def __str__(self):
         return f"noise of {self.sd:g}"
+
+
+REPORTS = (Exact(), ToSteps(1), ToSteps(10), Noisy(5))
+"""Ways of reporting an age, in years."""
+
+REGRESSORS = {
+    "ridge": Ridge(),
+    "forest, leaves of 10": RandomForestRegressor(50, min_samples_leaf=10),
+    "forest": RandomForestRegressor(50),
+}
+"""From one that cannot learn its records by heart to one that does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,4 +155,13 @@ def _attack(report, predicted, true, member, scale, recipe, noise, of_attack):
         "error, non-members": float(error[~member].mean()),
         "attack accuracy": found.accuracy,
         "attack AUC": found.auc,
+    }
+
+
+def attack_regressors(task, size, n_shadow=5, seed=0, regressors=REGRESSORS, reports=REPORTS):
+    """Return what `attack_regression` finds in each of several regressors, by ``"regressor, report"``."""
+    return {
+        f"{name}, {report}": row
+        for name, regressor in regressors.items()
+        for report, row in attack_regression(task, regressor, reports, size, n_shadow, seed).items()
     }

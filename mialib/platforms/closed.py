@@ -184,3 +184,10 @@ GOOGLE_LIKE = {
     "wide network": BlackBox("Google stand-in, wide network", Recipe(NN((1024,)), epochs=20)),
 }
 """Stand-ins for Google's Prediction API, which has no settings, and whose family is not known (§VI-C)."""
+
+SERVICES = {
+    "Amazon (10, 1e-6)": AMAZON_DEFAULT,
+    "Amazon (100, 1e-4)": AMAZON_LONG,
+    "Google stand-in": GOOGLE_LIKE["random forest"],
+}
+"""The paper's services (§VI-C), one stand-in for each of its figures' names."""

@@ -26,17 +26,52 @@ def runs(*rows):
 
 def test_each_class_has_its_precision_share_and_gap():
     found = overfitting.by_class(
-        result(
-            labels=[0, 0, 0, 0, 1, 1, 2],
-            predicted=[0, 0, 1, 0, 0, 1, 2],
-            member=[1, 1, 1, 0, 1, 0, 0],
-            inferred=[1, 1, 0, 1, 0, 0, 0],
-        )
+        {
+            "3 classes": result(
+                labels=[0, 0, 0, 0, 1, 1, 2],
+                predicted=[0, 0, 1, 0, 0, 1, 2],
+                member=[1, 1, 1, 0, 1, 0, 0],
+                inferred=[1, 1, 0, 1, 0, 0, 0],
+            ),
+            "1 class": result([0, 0], [0, 0], [1, 0], [1, 0]),
+        }
     )
-    assert len(found) == 2  # class 2 has no member
-    np.testing.assert_allclose(found["precision"], [2 / 3, np.nan])
-    np.testing.assert_allclose(found["share of training data"], [3 / 4, 1 / 4])
-    np.testing.assert_allclose(found["accuracy gap"], [2 / 3 - 1, 0 - 1])
+    named = [("3 classes", "0"), ("3 classes", "1"), ("1 class", "0")]  # class 2 has no member
+    assert list(zip(found["model"], found["setting"], strict=True)) == named
+    np.testing.assert_allclose(found["precision in the class"], [2 / 3, np.nan, 1])
+    np.testing.assert_allclose(found["share of training data"], [3 / 4, 1 / 4, 1])
+    np.testing.assert_allclose(found["accuracy gap"], [2 / 3 - 1, 0 - 1, 0])
+
+
+def test_classes_are_pooled_for_correlations_and_apart_for_medians():
+    rows = [
+        ("2", 0.5, 0.6, 0.0),
+        ("2", 0.7, 0.4, 0.1),
+        ("10", 0.9, 0.2, 0.2),
+        ("10", 1.0, 0.1, 0.9),
+        ("10", 0.8, 0.3, 0),
+    ]
+    columns = ["model", "precision in the class", "share of training data", "accuracy gap"]
+    classes = pd.DataFrame(rows, columns=columns)
+    found = overfitting.class_correlations(classes)
+    assert found["rank correlation in classes, precision and share of training data"] == pytest.approx(-1)
+    gap = found["rank correlation in classes, precision and accuracy gap"]
+    assert gap == overfitting.rank_correlation(classes["accuracy gap"], classes["precision in the class"])
+    medians = overfitting.class_medians(classes)
+    assert list(medians) == [f"median precision, {n}" for n in ("2", "10", "most minus fewest classes")]
+    assert list(medians.values()) == pytest.approx([0.5, 0.9, 0.4])
+
+
+def test_certainty_is_a_difference_of_means():
+    """Members' true class has probability 0.9 and 0.7, non-members' 0.6; two classes that are even have entropy 1."""
+    vectors = np.array([[0.9, 0.1], [0.3, 0.7], [0.6, 0.4]])
+    first = Answers(np.array([0, 1, 0]), vectors, np.array([True, True, False]))
+    last = Answers(np.array([0, 0]), np.array([[1.0, 0.0], [0.5, 0.5]]), np.array([True, False]))
+    found = overfitting.certainty({"few": first, "many": last})
+    assert found["probability, members minus non-members, few"] == pytest.approx(0.2)
+    assert found["probability, members minus non-members, many"] == pytest.approx(0.5)
+    assert found["entropy, members minus non-members, many"] == pytest.approx(-1)
+    assert found["probability, members minus non-members, most minus fewest"] == pytest.approx(0.3)
 
 
 def test_the_gap_is_train_minus_test_accuracy():
@@ -56,9 +91,29 @@ def test_the_overview_is_of_every_run(data):
         assert row["accuracy gap"] == each.target.train_accuracy - each.target.test_accuracy
         assert row["accuracy"] == np.mean(each.inference.inferred == each.target.member)
         assert (row["precision"], row["AUC"]) == (each.inference.precision, each.inference.auc)
-    series = overfitting.scatter_points(found, "accuracy gap", "AUC")
-    assert list(series) == ["NN"]
-    assert series["NN"]["short"] == (found["accuracy gap"][1], found["AUC"][1])
+    assert list(found.index) == ["NN, long", "NN, short"]
+
+
+def test_sets_are_run_with_their_sizes(data):
+    recipe = Recipe(NN((16,)), epochs=5, batch_size=20)
+    plain = Experiment(100, 2, seed=3)
+    found = overfitting.run_sets(plain, {"NN": recipe}, {"small": (data, 50), "large": (data, 100)})
+    assert list(found) == [("NN", "small"), ("NN", "large")]
+    assert found["NN", "small"].experiment == replace(plain, size=50, recipe=recipe)
+    assert found["NN", "large"].inference.auc == run(replace(plain, recipe=recipe), data).inference.auc
+    assert overfitting.of_model(found, "NN", "sm") == {"all": found["NN", "small"]}
+    assert overfitting.of_model(found, "forest") == {}
+
+
+def test_ladders_end_in_what_overfits_most():
+    ways = overfitting.ladders([16], [3, 50], leaf_sizes=(8, 1))
+    assert list(ways) == [
+        *((model, f"{n} epochs") for model in ("softmax regression", "NN, 16 units") for n in (3, 50)),
+        ("forest", "leaf size 8"),
+        ("forest", "leaf size 1"),
+    ]
+    assert ways["softmax regression", "50 epochs"] == Recipe(NN(()), 50)
+    assert ways["forest", "leaf size 8"].classifier.min_samples_leaf == 8
 
 
 def test_rank_correlation_is_spearmans(rng):
@@ -87,16 +142,28 @@ def test_of_few_runs_there_is_no_interval_and_of_two_no_correlation():
         overfitting.rank_correlation([1, 2, np.nan], [1, 2, 3])
 
 
-def test_runs_near_a_gap_are_ordered_by_their_leak():
+def test_each_part_has_its_number_of_runs_and_its_correlations():
+    table = pd.DataFrame({"accuracy gap": [1, 2, 3, 4], "test accuracy": [3, 2, 1, 0], "AUC": [1, 2, 3, 2.5]})
+    found = overfitting.correlations({"all": table, "some": table[:3]}, seed=1)
+    assert found["some"] == {"runs": 3, "AUC and accuracy gap": 1, "AUC and test accuracy": -1}
+    assert found["all"]["runs"] == 4
+    assert found["all"]["AUC and accuracy gap"] == pytest.approx(0.8)
+
+
+def test_runs_near_the_median_gap_are_ordered_by_their_leak():
     table = runs(("a", "1", 0.1, 0.9), ("a", "2", 0.24, 0.8), ("b", "1", 0.2, 0.95), ("b", "2", 0.26, 0.7))
-    assert overfitting.near_gap(table, 0.2, 0.05)["AUC"].tolist() == [0.8, 0.95]
+    near, numbers = overfitting.hold_gap(table.assign(**{"train accuracy": 1.0}), 0.03)
+    assert near["AUC"].tolist() == [0.8, 0.95]
+    assert numbers == pytest.approx({"gap held fixed": 0.22, "AUC at one gap, largest minus smallest": 0.15})
 
 
-def test_discordance_counts_pairs_in_the_wrong_order():
-    table = runs(("a", "1", 0.1, 0.6), ("a", "2", 0.2, 0.7), ("b", "1", 0.3, 0.5), ("b", "2", 0.4, 0.9))
-    assert overfitting.discordance(table, "model") == 0
-    assert overfitting.discordance(table, "setting") == 0.5
-    tied = runs(("a", "1", 0.1, 0.6), ("a", "2", 0.1, 0.7), ("b", "1", 0.3, np.nan))
-    assert np.isnan(overfitting.discordance(tied, "model"))
-    with_nan = runs(("a", "1", 0.1, 0.6), ("a", "2", 0.2, 0.5), ("a", "3", 0.3, np.nan))
-    assert overfitting.discordance(with_nan, "model") == 1
+def test_discordances_count_pairs_in_the_wrong_order():
+    def shares(*rows):
+        found = overfitting.discordances(runs(*rows))
+        names = ("pairs of one model type", "pairs of model types in one setting")
+        assert list(found) == [f"larger gap leaks less, {name}" for name in names]
+        return list(found.values())
+
+    assert shares(("a", "1", 0.1, 0.6), ("a", "2", 0.2, 0.7), ("b", "1", 0.3, 0.5), ("b", "2", 0.4, 0.9)) == [0, 0.5]
+    assert np.isnan(shares(("a", "1", 0.1, 0.6), ("a", "2", 0.1, 0.7), ("b", "1", 0.3, np.nan))[0])
+    assert shares(("a", "1", 0.1, 0.6), ("a", "2", 0.2, 0.5), ("a", "3", 0.3, np.nan))[0] == 1

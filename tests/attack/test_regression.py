@@ -5,10 +5,20 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mialib.attack.regression import Exact, Noisy, RegressionTask, ToSteps, ages, attack_regression
+from mialib.attack.regression import (
+    REGRESSORS,
+    REPORTS,
+    Exact,
+    Noisy,
+    RegressionTask,
+    ToSteps,
+    ages,
+    attack_regression,
+    attack_regressors,
+)
 from mialib.datasets.catalog import load
 
-REPORTS = [Exact(), ToSteps(1e-9), ToSteps(1e9), Noisy(0), Noisy(100)]
+REPORTED = [Exact(), ToSteps(1e-9), ToSteps(1e9), Noisy(0), Noisy(100)]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +50,7 @@ def test_bad_reports_are_refused(make, message):
 
 
 def test_a_forest_that_knows_its_records_leaks_through_its_residuals(task):
-    found = attack_regression(task, RandomForestRegressor(20), REPORTS, 200, 4, seed=1)
+    found = attack_regression(task, RandomForestRegressor(20), REPORTED, 200, 4, seed=2)
     exact = found["exact"]
     assert exact["error, members"] < 0.6 * exact["error, non-members"]
     assert exact["attack AUC"].low > 0.65
@@ -70,6 +80,16 @@ def test_one_seed_one_outcome(task):
     )
     assert first == again
     assert first != other
+
+
+def test_regressors_are_attacked_one_by_one(task):
+    regressors, reports = {"ridge": Ridge(), "forest": RandomForestRegressor(5)}, [Exact(), ToSteps(1)]
+    found = attack_regressors(task, 100, 2, 1, regressors, reports)
+    assert list(found) == [f"{name}, {report}" for name in regressors for report in ("exact", "to steps of 1")]
+    alone = attack_regression(task, regressors["forest"], reports, 100, 2, 1)
+    assert found["forest, to steps of 1"] == alone["to steps of 1"]
+    assert [str(report) for report in REPORTS] == ["exact", "to steps of 1", "to steps of 10", "noise of 5"]
+    assert list(REGRESSORS) == ["ridge", "forest, leaves of 10", "forest"]
 
 
 def test_sizes_that_do_not_fit_are_refused(task):

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from mialib import plots
@@ -44,6 +45,16 @@ def test_mitigations_are_points_of_their_kind():
     assert found == {"none": [0], "filter": [0.1, 0.2], "L2 penalty": [0.3], "dropout": [0.4], "DP-SGD": [0.5]}
     np.testing.assert_allclose(axes.containers[2][2][0].get_segments(), [[[0.3, 0.8], [0.3, 1]]])
     assert {text.get_text() for text in axes.texts} == set(names)
+
+
+def test_runs_are_points_of_their_model_type():
+    rows = [("NN", "1", 0.1, 0.6), ("NN", "2", 0.2, 0.7), ("forest", "1", 0.3, 0.9), ("forest", "2", 0.4, np.nan)]
+    runs = pd.DataFrame(rows, columns=["model", "setting", "accuracy gap", "precision"])
+    (axes,) = plots.scatter_runs(runs, "accuracy gap", "precision", xscale="log").axes
+    found = {series.get_label(): series[0].get_xydata().tolist() for series in axes.containers}
+    assert found == {"NN": [[0.1, 0.6], [0.2, 0.7]], "forest": [[0.3, 0.9]]}
+    labels = axes.get_xlabel(), axes.get_ylabel(), axes.get_xscale()
+    assert labels == ("train accuracy minus test accuracy of the target", "attack precision", "log")
 
 
 def test_series_that_cannot_be_told_apart_are_refused():
