@@ -9,12 +9,7 @@ from mialib.plots import style
 def precision_boxes(series, axis, quantity="precision"):
     """Draw the distribution over classes of a per-class number as boxes side by side, as in Figure 10.
 
-    Parameters
-    ----------
-    series : dict of str to ndarray of float64, shape (classes,)
-        Box to its values; NaN where a class has none.
-    axis, quantity : str
-        What the boxes differ in, and what they show.
+    `series` has the values of each box, NaN where a class has none; `axis` says what the boxes differ in.
     """
     axes = style.axes(axis, f"attack {quantity} in a class")
     values = [numbers[~np.isnan(numbers)] for numbers in series.values()]
@@ -28,12 +23,8 @@ def precision_boxes(series, axis, quantity="precision"):
 def bars(series, axis, quantity):
     """Draw one number for several things, one group of bars for each, with intervals where they have one.
 
-    Parameters
-    ----------
-    series : dict of str to dict of str to float or Estimate
-        Line of the legend to the group's name to the number.
-    axis, quantity : str
-        What the groups differ in, and what the bars show.
+    `series` has a line of the legend, a group and the number, float or `Estimate`; `axis` says what the groups differ
+    in.
     """
     axes = style.axes(axis, quantity)
     groups = list(next(iter(series.values())))

@@ -9,11 +9,7 @@ from mialib.plots import style
 def precision_cdf(series, quantity="precision"):
     """Draw the distribution over classes of a per-class number, as in Figures 4, 5, 7, 8 and 9.
 
-    Parameters
-    ----------
-    series : dict of str to ndarray of float64, shape (classes,)
-        Line to its values; NaN where a class has none.
-    quantity : str
+    `series` has the values of each line, NaN where a class has none.
     """
     axes = style.axes(f"attack {quantity} in a class", "share of classes up to this")
     for look, name, values in style.styled(series):
@@ -34,17 +30,7 @@ def _shares(axes, values, member, edges):
 
 
 def answer_histogram(values, member, label, n_bins=20):
-    """Draw how members and non-members differ in one number of the prediction vector, as in Fig. 12.
-
-    Parameters
-    ----------
-    values : ndarray of float, shape (n,)
-        In 0..1, such as the probability of the true class.
-    member : ndarray of bool, shape (n,)
-    label : str
-        What the number is, for the axis.
-    n_bins : int
-    """
+    """Draw how members and non-members differ in one number of the prediction vector, 0 to 1, as in Fig. 12."""
     axes = style.axes(label, "share of records")
     _shares(axes, values, member, np.linspace(0, 1, n_bins + 1))
     axes.set_xlim(0, 1)
@@ -54,10 +40,7 @@ def answer_histogram(values, member, label, n_bins=20):
 def answer_grid(answers):
     """Draw how members and non-members are answered: Figure 12, above P(true class), below the normalised entropy.
 
-    Parameters
-    ----------
-    answers : dict of str to Answers
-        Column to what a target answered.
+    `answers` has the `Answers` of a target for each column.
     """
     grid = style.grid(2, len(answers), (6.4, 4.4), sharex=True)
     for (above, below), (name, target) in zip(grid.T, answers.items(), strict=True):
@@ -75,10 +58,7 @@ def answer_grid(answers):
 def roc(curves):
     """Draw ROC curves on logarithmic axes, where few false positives can be read.
 
-    Parameters
-    ----------
-    curves : dict of str to tuple of ndarray
-        Line to (false positive rate, true positive rate), as `mialib.metrics.roc` returns.
+    `curves` has false and true positive rates for each line, as `mialib.metrics.roc` returns them.
     """
     axes = style.axes("false positive rate", "true positive rate (recall)")
     smallest = min(fpr[fpr > 0].min() for fpr, _ in curves.values())

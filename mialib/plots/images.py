@@ -4,14 +4,9 @@ from mialib.plots import style
 
 
 def image_rows(rows, columns=()):
-    """Draw images in rows, a column for each class or record.
+    """Draw images in rows, a column for each class or record, with headings.
 
-    Parameters
-    ----------
-    rows : dict of str to ndarray, shape (n, height, width) or (n, height, width, 3)
-        Row to its images; pixels, 0 to 1.
-    columns : sequence of str, optional
-        Headings.
+    `rows` has the images of each row, (n, height, width) or (n, height, width, 3); pixels, 0 to 1.
     """
     n_columns = max(map(len, rows.values()))
     grid = style.grid(len(rows), n_columns, (1.6 + 0.62 * n_columns, 0.35 + 0.66 * len(rows)))

@@ -10,13 +10,8 @@ from mialib.plots import style
 def curve(lines, xlabel, ylabel, level=None):
     """Draw numbers against what was varied, their intervals as a band where they have one.
 
-    Parameters
-    ----------
-    lines : dict of str to dict of float or str to float or Estimate
-        Line to its numbers by the value, or the name, on the horizontal axis.
-    xlabel, ylabel : str
-    level : float, optional
-        Draw a thin line at this height, such as `mialib.metrics.BASELINE`.
+    `lines` has the numbers of each line by the value, or the name, on the horizontal axis. A thin line may be drawn at
+    a `level`, such as `mialib.metrics.BASELINE`.
     """
     axes = style.axes(xlabel, ylabel)
     for look, name, line in style.styled(lines):
@@ -67,10 +62,7 @@ def _label(axes, points):
 def utility_and_leakage(rows):
     """Draw what mitigations cost and what they leave: attack accuracy against test accuracy, a series for each kind.
 
-    Parameters
-    ----------
-    rows : dict of str to dict of str to Estimate
-        Mitigation to what `mialib.attack.comparisons.attack_estimates` returns.
+    `rows` are `attack_estimates` by mitigation.
     """
     kinds = {"L2": "L2 penalty", "dropout": "dropout", "DP-SGD": "DP-SGD", "none": "none"}
     series = {}
@@ -91,14 +83,7 @@ LABELS = {
 def scatter_runs(runs, x, y, **looks):
     """Draw one number of runs, or of their classes, against another: `scatter`, with a series for each model type.
 
-    Parameters
-    ----------
-    runs : DataFrame
-        Of `mialib.attack.overfitting.overview` or `mialib.attack.overfitting.by_class`.
-    x, y : str
-        Columns.
-    **looks
-        As for `scatter`.
+    `runs` is a DataFrame of `overfitting.overview` or `overfitting.by_class`; `x` and `y` are columns of it.
     """
     series = {
         model: {row["setting"]: (row[x], row[y]) for _, row in of_model.iterrows()}
@@ -110,10 +95,7 @@ def scatter_runs(runs, x, y, **looks):
 def gap_and_precision(series):
     """Draw attack precision against the gap between the target's accuracies, one point per target.
 
-    Parameters
-    ----------
-    series : dict of str to sequence of Result
-        Line to its targets, joined in their order; the last is drawn larger.
+    `series` has the `Result` of each target of a line; they are joined in their order, the last is drawn larger.
     """
     points = {
         name: {str(i): (r.target.accuracy_gap, r.inference.precision) for i, r in enumerate(results)}
@@ -125,12 +107,7 @@ def gap_and_precision(series):
 def precision_by_shadows(runs, quantity="precision"):
     """Draw a number against the number of shadow models (§V-C), mean and range over seeds.
 
-    Parameters
-    ----------
-    runs : DataFrame
-        As from `mialib.run_all`; a line for each value of its column ``out``.
-    quantity : str
-        Column of `runs`.
+    `runs` is a DataFrame of `mialib.attack.experiment.run_all`; a line for each value of its column ``out``.
     """
     lines = {
         f"{out} out records": {n: Estimate(v.mean(), v.min(), v.max()) for n, v in line.groupby("n_shadow")[quantity]}
@@ -148,10 +125,7 @@ def precision_by_shadows(runs, quantity="precision"):
 def paper_against_ours(points):
     """Draw every number that the paper gives against ours, and the diagonal, on axes that are logarithmic above 1.
 
-    Parameters
-    ----------
-    points : dict of str to sequence of (float, float)
-        Run and kind of data to pairs of the paper's value and ours, from `mialib.book.claims.paper_points`.
+    `points` has pairs of the paper's value and ours by run and kind of data, from `mialib.book.claims.paper_points`.
     """
     axes = style.axes("the paper", "here")
     ends = np.concatenate([[(0, 1)], *filter(len, points.values())])
@@ -168,14 +142,10 @@ def paper_against_ours(points):
 
 
 def climbs(paths, conf_min):
-    """Draw how searches climb: the target's confidence at each query (Algorithm 1).
+    """Draw how searches climb: the target's confidence at each query (Algorithm 1), of which a record must exceed
+    conf_min.
 
-    Parameters
-    ----------
-    paths : dict of str to ndarray of float
-        Line to the confidence of each proposal, in the order of the queries.
-    conf_min : float
-        What a record must exceed.
+    `paths` has the confidence of each proposal, in the order of the queries, for each line.
     """
     axes = style.axes("queries", "probability of the class searched for")
     axes.set_yscale("log")
