@@ -56,20 +56,9 @@ class Answers:
 
 
 def query(models, data, in_, out):
-    """Ask k models about their members and as many non-members.
+    """Ask k models about their members and as many non-members, rows of `data` of shape (k, n).
 
-    Parameters
-    ----------
-    models : Models
-        What a recipe or platform trained.
-    data : Dataset
-    in_, out : ndarray of int, shape (k, n)
-        Records of each model.
-
-    Returns
-    -------
-    Answers
-        Of ``2 * k * n`` records, all members first.
+    Returns `Answers` of ``2 * k * n`` records, all members first.
     """
     rows = np.concatenate([in_, out], axis=None)
     of_models = models.predict_proba(data.x, np.concatenate([in_, out], axis=1))

@@ -56,27 +56,17 @@ class Chapter:
         return sign(figure, self.badge)
 
     def by_row(self, rows, *remarks):
-        """Return a table of numbers with a row for each setting.
+        """Return a table of numbers with a row for each setting; `remarks` are further lines for its foot.
 
-        Parameters
-        ----------
-        rows : dict of str to dict, or DataFrame
-            Setting to its numbers by name; see `Table`.
-        *remarks : str
-            Further lines for the foot.
+        `rows` has the numbers of each setting by name; see `Table`.
         """
         return Table(rows, "; ".join((self.badge, *remarks)))
 
     def table(self, columns, *remarks):
-        """Return a table of numbers with a column for each run or setting.
+        """Return a table of numbers with a column for each run or setting, such as ``{"here": result.numbers()}``.
 
-        Parameters
-        ----------
-        columns : dict of str to dict
-            Column heading to numbers by name, such as ``{"here": result.numbers()}``. The rows are
-            those of all columns, in the order in which they first come.
-        *remarks : str
-            Further lines for the foot, such as the origin of another column.
+        The rows are those of all columns, in the order in which they first come; `remarks` are further lines for the
+        foot.
         """
         names = dict.fromkeys(name for column in columns.values() for name in column)
         rows = {name: {heading: column.get(name) for heading, column in columns.items()} for name in names}
@@ -85,12 +75,7 @@ class Chapter:
     def quantiles(self, series, levels=(0.1, 0.25, 0.5, 0.75, 0.9)):
         """Return the quantiles behind a CDF, one row for each line of the figure.
 
-        Parameters
-        ----------
-        series : dict of str to ndarray
-            Line of the figure to its values.
-        levels : sequence of float
-            Shares of classes that have no more than the value shown.
+        `series` has the values of each line; `levels` are shares of classes that have no more than the value shown.
         """
         headings = ["median" if level == 0.5 else f"{level:.0%}" for level in levels]
         return self.by_row(
@@ -109,13 +94,8 @@ class Chapter:
     def beside_paper(self, numbers, also=(), *remarks):
         """Return numbers beside the paper's, and beside those of the recorded run; glue them for the prose.
 
-        Parameters
-        ----------
-        numbers : dict of str to float or Estimate
-        also : container of str
-            Names of numbers to show of which the paper gives no value; `numbers` itself shows all.
-        *remarks : str
-            Further lines for the foot.
+        `numbers` are float or Estimate by name; `also` names those to show of which the paper gives no value, and is
+        `numbers` itself to show all; `remarks` are further lines for the foot.
         """
         self.glue(numbers)
         paper, recorded = claims.paper_values(self.origin.chapter), self.recorded
@@ -132,11 +112,7 @@ class Chapter:
     def beside_table_iii(self, rows, data):
         """Return the paper's Table III, ours and that of the recorded run, in one cell each.
 
-        Parameters
-        ----------
-        rows : dict of str to dict
-            Mitigation to its numbers.
-        data : {"Purchase", "Texas"}
+        `rows` has the numbers of each mitigation; `data` is ``"Purchase"`` or ``"Texas"``.
         """
         paper, recorded = claims.paper_table("table_iii")[data], self.recorded
         then = recorded.numbers if recorded else {}
@@ -152,10 +128,5 @@ class Chapter:
         return self.by_row(cells, "each cell: paper / here / recorded run", what)
 
     def check(self, numbers):
-        """Judge the chapter's claims by its numbers: the last cell of every chapter.
-
-        Parameters
-        ----------
-        numbers : dict of str to float or Estimate
-        """
+        """Judge the chapter's claims by its numbers, float or Estimate by name: the last cell of every chapter."""
         return VerdictTable(Run(self.origin, numbers))

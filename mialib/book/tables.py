@@ -81,20 +81,10 @@ def _values(verdict):
 
 
 def scoreboard(runs, chapter=None, outcome=None):
-    """Return every claim with the paper's value, and what each run says of it.
+    """Return the `Table` of every claim with the paper's value, and what each run says of it.
 
-    Parameters
-    ----------
-    runs : dict of str to dict of str to Run
-        Column heading, such as ``laptop``, to the runs of its chapters.
-    chapter : str, optional
-        Show only this chapter's claims.
-    outcome : str, optional
-        Show only claims that some run judged so.
-
-    Returns
-    -------
-    Table
+    `runs` has the runs of chapters, by chapter, for each column heading, such as ``laptop``. Only claims of a
+    `chapter`, or those that some run judged with an `outcome`, may be shown.
     """
     rows = {}
     for claim in claims.read_claims():

@@ -142,8 +142,7 @@ def paper_against_ours(points):
 
 
 def climbs(paths, conf_min):
-    """Draw how searches climb: the target's confidence at each query (Algorithm 1), of which a record must exceed
-    conf_min.
+    """Draw how searches climb: the target's confidence at each query (Algorithm 1).
 
     `paths` has the confidence of each proposal, in the order of the queries, for each line.
     """

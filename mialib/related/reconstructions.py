@@ -121,18 +121,10 @@ class Inverted:
         return numbers
 
     def closeness(self, start, n_others=200):
-        """Hold reconstructions against other images: means over classes of what `closeness` measures.
+        """Hold reconstructions against other images: means over classes of what `closeness` measures, a dict of dict.
 
-        Parameters
-        ----------
-        start : str
-        n_others : int
-            Images from the shadows' pool that the target has not seen, to compare with.
-
-        Returns
-        -------
-        dict of str to dict
-            Kind of image to numbers by name, each for pixels and for the features of a shadow model.
+        By kind of image, numbers by name, each for pixels and for the features of a shadow model. `n_others` images from the
+        shadows' pool, which the target has not seen, are there to compare with.
         """
         classes = np.arange(self.result.data.n_classes)
         kinds = {
@@ -181,16 +173,8 @@ def _stretched(images):
 def inversion_numbers(closeness, aucs, start):
     """Return the numbers that say whether reconstructions are averages, copies, or signs of membership.
 
-    Parameters
-    ----------
-    closeness, aucs : dict
-        From `Inverted.closeness` and `Inverted.membership_aucs`.
-    start : str
-        Whose AUC counts.
-
-    Returns
-    -------
-    dict of str to float or Estimate
+    `closeness` and `aucs` come from `Inverted.closeness` and `Inverted.membership_aucs`; `start` is the one whose AUC
+    counts.
     """
     numbers = {f"{kind}, {q}": v for kind in ("a reconstruction", "an image") for q, v in closeness[kind].items()}
     near, far = (numbers[f"a reconstruction, distance to the nearest {of} record"] for of in ("training", "held-out"))
@@ -203,20 +187,10 @@ def inversion_numbers(closeness, aucs, start):
 
 
 def invert_target(result, methods, seed=0, cache=None):
-    """Invert the target of an attack from one or several starts.
+    """Invert the target of an attack from one or several starts; return what came of it, `Inverted`.
 
-    Parameters
-    ----------
-    result : Result
-    methods : dict of str to Inversion
-        By the name of the start; the first is the one that counts.
-    seed : int or SeedSequence
-        Decides a start of noise.
-    cache : ModelCache, optional
-
-    Returns
-    -------
-    Inverted
+    `methods` has an `Inversion` by the name of the start; the first is the one that counts. The seed decides a start of
+    noise.
     """
     stack, shape = result.models(cache), result.data.x.shape[1:]
     target = stack.models(slice(0, 1))
