@@ -123,8 +123,8 @@ class Inverted:
     def closeness(self, start, n_others=200):
         """Hold reconstructions against other images: means over classes of what `closeness` measures, a dict of dict.
 
-        By kind of image, numbers by name, each for pixels and for the features of a shadow model. `n_others` images from the
-        shadows' pool, which the target has not seen, are there to compare with.
+        By kind of image, numbers by name, each for pixels and for the features of a shadow model. `n_others` images
+        from the shadows' pool, which the target has not seen, are there to compare with.
         """
         classes = np.arange(self.result.data.n_classes)
         kinds = {
