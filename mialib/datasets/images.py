@@ -102,17 +102,9 @@ def resized(x, side=32):
 
 
 def thresholded(data):
-    """Return a data set with each feature 1 above half of its range and 0 below: binary records.
+    """Return a `Dataset` of pixels, 0 to 255, or of values of 0 to 1, as binary records, uint8 of shape (n, features).
 
-    Parameters
-    ----------
-    data : Dataset
-        Of pixels, 0 to 255, or of values of 0 to 1.
-
-    Returns
-    -------
-    Dataset
-        Of uint8, shape (n, features).
+    A feature is 1 above half of its range.
     """
     half = 127 if data.x.dtype == np.uint8 else 0.5
     return replace(data, x=(data.x > half).reshape(len(data), -1).astype(np.uint8))

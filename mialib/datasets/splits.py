@@ -87,27 +87,11 @@ class TargetHalves:
 
 
 def split(n_records, size, seed, groups=None):
-    """Draw the target's members and non-members; what remains is the shadows' pool (§VI-D).
+    """Draw the target's members and non-members, `size` each, out of `n_records`; return the `Split` (§VI-D).
 
-    Parameters
-    ----------
-    n_records : int
-        Records in the data set.
-    size : int
-        Records in each of the target's two sets. The shadows need as many again twice, so the data must hold at
-        least ``4 * size`` records.
-    seed : int or SeedSequence
-    groups : ndarray of int, shape (n_records,), optional
-        Records of one group come into one of the three sets, or into none.
-
-    Returns
-    -------
-    Split
-
-    Raises
-    ------
-    ValueError
-        If `size` is not positive, or larger than a quarter of the data.
+    What remains is the shadows' pool. The shadows need as many again twice, so a ValueError says if `size` is larger than a
+    quarter of the data. Records of one of the `groups`, ints of shape (n_records,), come into one of the three sets, or
+    into none.
     """
     check_integer("size", size, 1)
     if 4 * size > n_records:

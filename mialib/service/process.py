@@ -14,22 +14,10 @@ LONGEST_START = 300
 
 @contextmanager
 def serving(*words):
-    """Run ``mia serve`` in another process, and end it afterwards.
+    """Run ``mia serve`` in another process, yield the service's address, and end it afterwards.
 
-    Parameters
-    ----------
-    *words : str
-        Of the command line, without ``--port``: any free port is taken.
-
-    Yields
-    ------
-    str
-        The service's address.
-
-    Raises
-    ------
-    ServiceError
-        If the service ends, or is not ready in time.
+    `words` are of the command line, without ``--port``: any free port is taken. A `ServiceError` says that the service
+    ended, or was not ready in time.
     """
     code = "import sys; from mialib.cli.main import main; sys.exit(main())"
     command = [sys.executable, "-c", code, "serve", *map(str, words), "--port", "0"]

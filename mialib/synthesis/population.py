@@ -58,19 +58,7 @@ class Marginals:
 
 
 def labelled(x, target, n_classes, provenance):
-    """Return records as data, with the classes that the target gives them: one query per record.
-
-    Parameters
-    ----------
-    x : ndarray, shape (n, ...)
-    target : callable or object with ``predict_proba``
-    n_classes : int
-    provenance : Provenance
-
-    Returns
-    -------
-    Dataset
-    """
+    """Return records, shape (n, ...), as a `Dataset`, with the classes that the target gives them: one query per record."""
     ask = query_function(target)
     y = [ask(x[i : i + CHUNK]).argmax(axis=1) for i in range(0, len(x), CHUNK)]
     return Dataset(x, np.concatenate(y), n_classes, provenance)
@@ -105,23 +93,9 @@ class Flip(Replace):
 
 
 def noisy(data, format, noise, seed=0):
-    """Return data with noise on every record; classes stay (§V-C, Fig. 8).
+    """Return a `Dataset` with noise, `Flip` or `Replace`, on every record; classes stay (§V-C, Fig. 8).
 
-    Parameters
-    ----------
-    data : Dataset
-    format : Format
-    noise : Flip or Replace
-    seed : int or SeedSequence
-
-    Returns
-    -------
-    Dataset
-
-    Raises
-    ------
-    ValueError
-        If the noise does not suit the format, or the format is not the data's.
+    A ValueError says if the noise does not suit the format, or the format is not the data's.
     """
     if data.x.shape[1:] != format.shape:
         raise ValueError(f"the format has shape {format.shape}, but records have shape {data.x.shape[1:]}")
