@@ -89,9 +89,9 @@ class TargetHalves:
 def split(n_records, size, seed, groups=None):
     """Draw the target's members and non-members, `size` each, out of `n_records`; return the `Split` (§VI-D).
 
-    What remains is the shadows' pool. The shadows need as many again twice, so a ValueError says if `size` is larger than a
-    quarter of the data. Records of one of the `groups`, ints of shape (n_records,), come into one of the three sets, or
-    into none.
+    What remains is the shadows' pool. The shadows need as many again twice, so a ValueError says if `size` is larger
+    than a quarter of the data. Records of one of the `groups`, ints of shape (n_records,), come into one of the three
+    sets, or into none.
     """
     check_integer("size", size, 1)
     if 4 * size > n_records:

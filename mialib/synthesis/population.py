@@ -58,7 +58,7 @@ class Marginals:
 
 
 def labelled(x, target, n_classes, provenance):
-    """Return records, shape (n, ...), as a `Dataset`, with the classes that the target gives them: one query per record."""
+    """Return records, shape (n, ...), as a `Dataset` with the classes that the target gives them, one query each."""
     ask = query_function(target)
     y = [ask(x[i : i + CHUNK]).argmax(axis=1) for i in range(0, len(x), CHUNK)]
     return Dataset(x, np.concatenate(y), n_classes, provenance)
