@@ -1,14 +1,19 @@
 """Results and attacks beside each other: what the chapters on data sets, platforms and mitigations show."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import mode, rankdata
 
 from mialib import metrics
 from mialib.attack import lira
+from mialib.attack.experiment import train_target
 from mialib.attack.thresholds import GapAttack, ThresholdAttack, confidence, negative_loss
 from mialib.platforms.private import accuracy_bound, exchanged
+from mialib.synthesis.formats import Format
+from mialib.synthesis.model_based import synthesize
+from mialib.synthesis.search import Queries
 
 
 def summary(results):
@@ -227,3 +232,37 @@ def promised_and_measured(results):
         }
         for name, result in results.items()
     }
+
+
+def with_paper(found, paper):
+    """Return what Figures 8 and 9 compare, rows of a table: numbers of results by name, with the paper's by name.
+
+    `paper` has precision and recall of some of them.
+    """
+    rows = {}
+    for name, of in found.items():
+        p, r = paper.get(name, (None, None))
+        row = {"paper's precision": p, "precision": of["precision"], "paper's recall": r, "recall": of["recall"]}
+        rows[name] = row | {more: of[more] for more in ("AUC", "shadow test accuracy", "records not judged")}
+    return rows
+
+
+def synthesis_costs(experiment, sets, n_searches, search, seed=0):
+    """Return what searches for records of targets of several data sets cost, each as `Synthesis.cost` gives it, by set.
+
+    `search` is meant for Purchase: its k_max keeps its share of 600 binary features.
+    """
+    costs = {}
+    for name, data in sets.items():
+        _, target = train_target(experiment, data)
+        n_features, classes = data.x.shape[1], np.arange(n_searches) % data.n_classes
+        scaled = replace(search, k_max=max(search.k_min, search.k_max * n_features // 600))
+        made = synthesize(target, classes, Format((n_features,)), scaled, Queries(n_jobs=-1), seed)
+        costs[name] = made.cost()
+    return costs
+
+
+def vote(models, data):
+    """Return the share of models that name each record's class, and the class that most of them name."""
+    named = models.predict_proba(data.x).argmax(axis=2)
+    return np.mean(named == data.y, axis=0), mode(named, axis=0).mode

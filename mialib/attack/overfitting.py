@@ -104,17 +104,7 @@ def certainty(answers):
 def overview(results):
     """Return the gap and the attack of each run, for figures and rank correlations, a DataFrame.
 
-    Parameters
-    ----------
-    results : dict of (str, str) to Result
-        Model type and setting, such as ``("local NN", "purchase, 10 classes")``.
-
-    Returns
-    -------
-    DataFrame
-        Row ``"local NN, purchase, 10 classes"``; columns ``model``, ``setting``, ``accuracy gap``,
-        ``train accuracy`` and ``test accuracy`` of the target, ``precision``, ``accuracy`` and
-        ``AUC`` of the attack.
+    `results` are named by model type and setting; that of ``("local NN", "adult")`` has the row ``"local NN, adult"``.
     """
     runs = pd.DataFrame(
         {

@@ -99,29 +99,8 @@ def ages(adult):
 def attack_regression(task, regressor, reports, size, n_shadow=5, seed=0, attack=ATTACK):
     """Train a target regressor and shadows, and infer membership from what each way of reporting shows.
 
-    Parameters
-    ----------
-    task : RegressionTask
-    regressor : BaseEstimator
-        Of scikit-learn, not fitted; its `random_state` is set for each model, if it has one.
-    reports : sequence of Exact, ToSteps or Noisy
-        Target and shadows report alike.
-    size : int
-        Records in, and out, of target and of each shadow.
-    n_shadow : int
-    seed : int or SeedSequence
-    attack : Recipe
-
-    Returns
-    -------
-    dict of str to dict of str to float or Estimate
-        Report to mean absolute error on members and on non-members, as reported, then accuracy and
-        AUC of the attack.
-
-    Raises
-    ------
-    ValueError
-        If the records do not carry the sizes.
+    `size` records are in, and as many out, of the target and of each shadow; these report as it does. By report: mean
+    absolute error on members and on non-members, as reported, then accuracy and AUC of the attack.
     """
     check_integer("n_shadow", n_shadow, 1)
     split_seed, sets_seed, model_seed, report_seed, attack_seed = children(seed, 5)
@@ -159,7 +138,23 @@ def _attack(report, predicted, true, member, scale, recipe, noise, of_attack):
 
 
 def attack_regressors(task, size, n_shadow=5, seed=0, regressors=REGRESSORS, reports=REPORTS):
-    """Return what `attack_regression` finds in each of several regressors, by ``"regressor, report"``."""
+    """Attack regressors through what they report; see the rows of `attack_regression`, here by both names.
+
+    Parameters
+    ----------
+    task : RegressionTask
+    size, n_shadow : int
+        Records in, and out, of each model; shadow models of each regressor.
+    seed : int or SeedSequence
+    regressors : dict of str to BaseEstimator
+        Of scikit-learn, not fitted; ``random_state`` is set for each model.
+    reports : sequence of Exact, ToSteps or Noisy
+
+    Returns
+    -------
+    dict of str to dict of str to float or Estimate
+        Such as ``"forest, to steps of 10"`` to its row.
+    """
     return {
         f"{name}, {report}": row
         for name, regressor in regressors.items()

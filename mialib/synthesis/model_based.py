@@ -15,6 +15,7 @@ import torch
 
 from mialib.base.machine import one_thread, progress
 from mialib.datasets.dataset import Dataset
+from mialib.metrics import Estimate
 from mialib.synthesis.search import HillClimb, Queries, Search
 
 
@@ -69,6 +70,21 @@ class Synthesis:
         n_found = np.count_nonzero(self.found)
         return self.queries.sum() / n_found if n_found else float("nan")
 
+    def numbers(self):
+        """Return what the searches came to, by name."""
+        return {
+            "queries a record": float(self.queries_per_record),
+            "mean confidence": float(np.nanmean(self.confidence)),
+            "searches that found a record": float(self.found.mean()),
+            "classes without a record": len(self.failed_classes),
+        }
+
+    def cost(self, which=slice(None)):
+        """Return the median queries of some searches, its ends the quartiles, and the share that found a record."""
+        low, median, high = np.quantile(self.queries[which], [0.25, 0.5, 0.75])
+        success = float(self.found[which].mean())
+        return {"median queries": Estimate(median, low, high), "searches that found a record": success}
+
     def dataset(self, n_classes, provenance):
         """Return the records found, a Dataset, each with the class that it was searched for."""
         source = f"synthesized by queries to a model of {provenance.source}"
@@ -76,11 +92,19 @@ class Synthesis:
 
 
 def query_function(target):
-    """Return what answers records with prediction vectors: a callable target, or its ``predict_proba``."""
+    """Return what answers records with prediction vectors: a callable target, or its ``predict_proba``.
+
+    Models answer with an axis more; if there is one of them, it is taken.
+    """
     ask = getattr(target, "predict_proba", target)
     if not callable(ask):
         raise TypeError(f"the target is a {type(target).__name__}; it must be callable, or have predict_proba")
-    return ask
+
+    def answers(x):
+        y = np.asarray(ask(x))
+        return y[0] if y.ndim == 3 and len(y) == 1 else y
+
+    return answers
 
 
 def synthesize(target, classes, format, search=None, queries=None, seed=0, resume=None, watch=None):
@@ -90,7 +114,7 @@ def synthesize(target, classes, format, search=None, queries=None, seed=0, resum
 
     Parameters
     ----------
-    target : callable or object with ``predict_proba``
+    target : callable or object with ``predict_proba``, such as one model
         Answers records, shape (n, ...), with prediction vectors, shape (n, C). An endpoint must raise an error when its
         time is out: a query that never returns is not cut short.
     classes : array_like of int
@@ -168,3 +192,15 @@ def _climb(parts, errors, watch, report):
         return climb(parts[0])
     with one_thread(), ThreadPoolExecutor(len(parts), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         list(pool.map(climb, parts))
+
+
+def confidence_paths(target, classes, format, search=None, seed=0):
+    """Return the confidence of every proposal of a search for each class of a dict, by its name, for `plots.climbs`."""
+    paths = {name: [] for name in classes}
+
+    def watch(searches, x, confidence):
+        for i, value in zip(searches, confidence, strict=True):
+            paths[list(paths)[i]].append(value)
+
+    synthesize(target, list(classes.values()), format, search, seed=seed, watch=watch)
+    return paths

@@ -7,10 +7,13 @@ import pytest
 from mialib import metrics
 from mialib.attack import comparisons
 from mialib.attack.answers import Answers, Inference
-from mialib.attack.experiment import Experiment, run, run_each
+from mialib.attack.experiment import Experiment, run, run_each, train_target
 from mialib.attack.shadow import ClassAttack, PooledAttack
 from mialib.models.stack import NN
 from mialib.models.training import Recipe
+from mialib.synthesis.formats import Format
+from mialib.synthesis.model_based import synthesize
+from mialib.synthesis.search import Search
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +137,30 @@ def test_what_a_label_betrays(result):
     assert found["gap attack accuracy"] == pytest.approx(
         (1 + found["target train accuracy"] - found["target test accuracy"]) / 2
     )
+
+
+def test_the_papers_numbers_stand_before_ours():
+    names = ("precision", "recall", "AUC", "shadow test accuracy", "records not judged", "baseline")
+    found = {name: dict.fromkeys(names, i) for i, name in enumerate(("real", "noisy"))}
+    rows = comparisons.with_paper(found, {"noisy": (0.9, 0.8)})
+    assert list(rows["noisy"]) == ["paper's precision", "precision", "paper's recall", *names[1:-1]]
+    assert list(rows["noisy"].values()) == [0.9, 1, 0.8, 1, 1, 1, 1]
+    assert list(rows["real"].values()) == [None, 0, None, 0, 0, 0, 0]
+
+
+def test_models_vote_on_each_record():
+    """Three models: all, two and none of them name the class of a record; one each is a tie."""
+    named = np.array([[0, 1, 1, 2], [0, 1, 1, 0], [0, 0, 1, 1]])
+    models = SimpleNamespace(predict_proba=lambda x: np.eye(3)[named])
+    share, most = comparisons.vote(models, SimpleNamespace(x=None, y=np.array([0, 1, 2, 2])))
+    np.testing.assert_allclose(share, [1, 2 / 3, 0, 1 / 3])
+    assert most.tolist() == [0, 1, 1, 0]
+
+
+def test_searches_cost_what_the_experiments_target_makes_them(data):
+    experiment = Experiment(100, recipe=Recipe(NN((16,)), 20), seed=3)
+    found = comparisons.synthesis_costs(experiment, {"toy": data}, 12, Search(k_max=300, iter_max=200), seed=5)
+    _, target = train_target(experiment, data)
+    search = Search(20, iter_max=200)  # 40 of 600 features, and k_max their share of 300
+    made = synthesize(target, np.arange(12) % 4, Format((40,)), search, seed=5)
+    assert found == {"toy": made.cost()}

@@ -10,11 +10,12 @@ import pytest
 from scipy import stats
 
 from mialib.attack.experiment import Experiment, train_target
+from mialib.base.seeding import children
 from mialib.datasets.dataset import Provenance
 from mialib.models.stack import NN
 from mialib.models.training import Recipe
 from mialib.synthesis.formats import Binary, Format, Integers, Reals
-from mialib.synthesis.model_based import synthesize
+from mialib.synthesis.model_based import Synthesis, confidence_paths, query_function, synthesize
 from mialib.synthesis.search import Queries, Search
 
 FORMAT = Format((40,))
@@ -371,3 +372,40 @@ def test_impossible_searches_get_one_clear_sentence(made, message):
 def test_a_target_must_answer():
     with pytest.raises(TypeError, match="the target is a str; it must be callable"):
         synthesize("target", [0], FORMAT, SEARCH)
+
+
+def test_what_searches_cost():
+    """Four searches: of class 0 both found a record, of class 1 one, of class 2 none."""
+    confidence, queries = np.array([0.5, 0.7, 0.6, np.nan, np.nan]), np.array([1, 3, 5, 9, 10])
+    made = Synthesis(np.zeros((5, 2)), np.array([0, 0, 1, 1, 2]), confidence, queries, np.ones(5, bool))
+    assert made.numbers() == pytest.approx(
+        {
+            "queries a record": 28 / 3,
+            "mean confidence": 0.6,
+            "searches that found a record": 0.6,
+            "classes without a record": 1,
+        }
+    )
+    cost = made.cost()
+    needed = cost["median queries"]
+    assert (needed.low, float(needed), needed.high) == (3, 5, 9)
+    assert cost["searches that found a record"] == 0.6
+    assert made.cost(made.classes == 1) == {"median queries": 7, "searches that found a record": 0.5}
+
+
+def test_a_path_has_the_confidence_of_each_query():
+    target = Linear()
+    paths = confidence_paths(target, {"third": 2, "first": 0}, FORMAT, SEARCH, seed=4)
+    made = synthesize(target, [2, 0], FORMAT, SEARCH, seed=4)
+    assert list(paths) == ["third", "first"]
+    assert [len(path) for path in paths.values()] == made.queries.tolist()
+    assert [path[-1] for path in paths.values()] == pytest.approx(made.confidence)
+
+
+def test_one_model_is_a_target_and_several_are_none(data):
+    models = Recipe(NN(()), 1).train(data, np.arange(100).reshape(2, 50), children(0, 2))
+    one = models.models(slice(1, 2))
+    np.testing.assert_array_equal(query_function(one)(data.x[:5]), one.predict_proba(data.x[:5])[0])
+    assert synthesize(one, CLASSES, FORMAT, SEARCH).found.any()
+    with pytest.raises(ValueError, match=r"array of shape \(2, 60, 4\)"):
+        synthesize(models, CLASSES, FORMAT, SEARCH)
