@@ -25,54 +25,34 @@ ATTACK = Recipe(NN((64,), ReLU()), steps=1500, learning_rate=5e-3)
 
 
 @dataclass(frozen=True)
-class Exact:
-    """Report the prediction as it is."""
+class Report:
+    """How a service reports a prediction: exactly, to the nearest multiple of a step, or with Gaussian noise.
+
+    Parameters
+    ----------
+    step, noise : float
+        In units of what is predicted; 0 for none. Noise is drawn anew for each answer.
+    """
+
+    step: float = 0.0
+    noise: float = 0.0
+
+    def __post_init__(self):
+        for name in ("step", "noise"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0")
 
     def __call__(self, predicted, rng):
         """Return what a client gets to see of predictions, ndarray of float64, shape (n,)."""
-        return predicted
+        seen = np.round(predicted / self.step) * self.step if self.step else predicted
+        return seen + self.noise * rng.normal(size=seen.shape) if self.noise else seen
 
     def __str__(self):
-        return "exact"
+        step, noise = f"to steps of {self.step:g}", f"noise of {self.noise:g}"
+        return ", ".join([step] * (self.step > 0) + [noise] * (self.noise > 0)) or "exact"
 
 
-@dataclass(frozen=True)
-class ToSteps:
-    """Report the prediction to the nearest multiple of a step, in units of what is predicted."""
-
-    step: float
-
-    def __post_init__(self):
-        if not self.step > 0:
-            raise ValueError(f"step is {self.step}; it must be positive")
-
-    def __call__(self, predicted, rng):
-        """Return what a client gets to see of predictions."""
-        return np.round(predicted / self.step) * self.step
-
-    def __str__(self):
-        return f"to steps of {self.step:g}"
-
-
-@dataclass(frozen=True)
-class Noisy:
-    """Report the prediction with Gaussian noise, drawn for each answer; `sd` is in units of what is predicted."""
-
-    sd: float
-
-    def __post_init__(self):
-        if not self.sd >= 0:
-            raise ValueError(f"sd is {self.sd}; it must be at least 0")
-
-    def __call__(self, predicted, rng):
-        """Return what a client gets to see of predictions."""
-        return predicted + self.sd * rng.normal(size=predicted.shape)
-
-    def __str__(self):
-        return f"noise of {self.sd:g}"
-
-
-REPORTS = (Exact(), ToSteps(1), ToSteps(10), Noisy(5))
+REPORTS = (Report(), Report(step=1), Report(step=10), Report(noise=5))
 """Ways of reporting an age, in years."""
 
 REGRESSORS = {
@@ -148,7 +128,7 @@ def attack_regressors(task, size, n_shadow=5, seed=0, regressors=REGRESSORS, rep
     seed : int or SeedSequence
     regressors : dict of str to BaseEstimator
         Of scikit-learn, not fitted; ``random_state`` is set for each model.
-    reports : sequence of Exact, ToSteps or Noisy
+    reports : sequence of Report
 
     Returns
     -------

@@ -4,14 +4,14 @@ import pytest
 
 from mialib.base import machine
 from mialib.base.seeding import children
-from mialib.models.training import Epochs, Recipe, fit_blocks
+from mialib.models.training import Recipe, fit_blocks
 
 distributed = pytest.importorskip("distributed", reason="pip install mialib[dask]")
 
 
 def trained(data):
     index, seeds = np.arange(200).reshape(4, 50), children(3, 4)
-    blocks = fit_blocks(Recipe(length=Epochs(5)), data.x, data.y, data.n_classes, index, seeds, 2, n_jobs=2)
+    blocks = fit_blocks(Recipe(epochs=5), data.x, data.y, data.n_classes, index, seeds, 2, n_jobs=2)
     return np.concatenate([parameters for _, parameters in sorted(blocks, key=lambda block: block[0][0])])
 
 
