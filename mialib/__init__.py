@@ -5,7 +5,7 @@ Nothing is imported before it is asked for (PEP 562).
 
 from importlib import import_module
 
-_HOMES = {
+HOMES_BY_ROOM = {
     "metrics": "Estimate",
     "datasets.catalog": "load",
     "datasets.dataset": "Dataset Provenance",
@@ -31,17 +31,17 @@ _HOMES = {
     "auditing.audit": "Settings audit",
     "auditing.inputs": "Records",
 }
-_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
+HOMES = {name: home for home, names in HOMES_BY_ROOM.items() for name in names.split()}
 
-__all__ = [*sorted(_HOME), "metrics", "plots"]
+__all__ = [*sorted(HOMES), "metrics", "plots"]
 
 
 def __getattr__(name):
     if name in ("metrics", "plots"):
         return import_module(f"mialib.{name}")
-    if name not in _HOME:
+    if name not in HOMES:
         raise AttributeError(f"module 'mialib' has no attribute {name!r}")
-    return getattr(import_module(f"mialib.{_HOME[name]}"), name)
+    return getattr(import_module(f"mialib.{HOMES[name]}"), name)
 
 
 def __dir__():

@@ -7,7 +7,7 @@ one set of shadow models, not of training these again.
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import beta, binom, binomtest, norm
+from scipy.stats import beta, binom, binomtest, norm, t
 
 BASELINE = 0.5
 """Accuracy and precision of random guessing, where members and non-members are equally many (§VI-D)."""
@@ -155,6 +155,15 @@ def median(values, level=LEVEL):
         return UNDEFINED
     low, high = binom.ppf([(1 - level) / 2, (1 + level) / 2], len(ordered), 0.5).astype(int)
     return Estimate(quantiles(ordered, (0.5,))[0], ordered[max(0, low - 1)], ordered[min(high, len(ordered) - 1)])
+
+
+def mean(values, level=LEVEL):
+    """Return the mean of what several targets gave, as an `Estimate` with Student's interval; one value has none."""
+    values = np.asarray(values, np.float64)
+    if len(values) < 2:
+        return Estimate(values.mean() if len(values) else np.nan)
+    half = t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return Estimate(values.mean(), values.mean() - half, values.mean() + half)
 
 
 def true_class_probability(labels, vectors):

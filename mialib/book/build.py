@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import fields, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
@@ -20,7 +22,8 @@ import psutil
 from mialib.base.machine import CLUSTER, progress, shipped, write_text
 from mialib.book import chapters, claims, costs
 from mialib.book.chapters import SCOREBOARD, ChapterError
-from mialib.book.execution import executed
+from mialib.book.execution import code_of, executed
+from mialib.book.runs import recorded_path, recordings
 
 
 def build(folder, profile="sample", n_jobs=None, cluster=None):
@@ -146,25 +149,53 @@ def _figures(path, tag):
             yield base64.b64decode(image)
 
 
-def record(name, profile):
-    """Run a chapter in a profile, if it was not yet, and keep what it measured in ``data/results``.
+def record(name, profile, seed=0):
+    """Run a chapter in a profile from a seed, if it was not yet, and keep what it measured in ``data/results``.
 
     The figure of a cell tagged ``recorded`` is kept beside the numbers, as PNG; it must not show single records of
-    data that may not ship. Returns the path of the JSON file. A ChapterError says that the chapter fails, or checks no
-    claims.
+    data that may not ship. Returns the path of the JSON file, which is written whole or not at all. A ChapterError says
+    that the chapter fails, or checks no claims.
     """
-    parameters = chapters.profile_parameters(name, profile)
+    parameters = chapters.profile_parameters(name, profile) | {"seed": seed}
     found = executed(chapters.path(name), parameters)
     if found.run is None:
         raise ChapterError(f"{name} checks no claims, so there is nothing to record; record another chapter")
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    run = replace(found.run, details={"parameters": parameters, **found.took, "machine": machine})
-    path = shipped("data", "results", profile, f"{name}.json")
+    run = replace(found.run, details={"parameters": parameters, **found.took, **_circumstances(chapters.path(name))})
+    path = recorded_path(name, profile, seed)
     write_text(path, json.dumps(run.to_dict(), indent=1, ensure_ascii=False) + "\n")
     for figure in _figures(found.notebook, "recorded"):
         path.with_suffix(".png").write_bytes(figure)
     write_score()
     return path
+
+
+def _circumstances(chapter):
+    """Return on what a recording rests besides its data: machine, versions, commit, and the code that it ran."""
+    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=chapter.parent, capture_output=True, text=True, check=False)
+    return {
+        "machine": f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "versions": {name: version(name) for name in ("torch", "numpy", "scikit-learn")},
+        "commit": git.stdout.strip() or None,
+        "code": code_of(chapter),
+    }
+
+
+def _processor():
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def outdated(*profiles):
+    """Return the recorded seeds whose chapter, or the code that it depends on, has changed since, by chapter."""
+    found = {}
+    for name, recording in recordings(*profiles).items():
+        code = code_of(chapters.path(name))
+        if seeds := [run.origin.seed for run in recording.runs if run.details.get("code") != code]:
+            found[name] = seeds
+    return found
 
 
 def build_html(folder):

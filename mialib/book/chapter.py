@@ -1,9 +1,8 @@
 """A chapter as its notebook uses it: under which conditions it measures, and all that it shows."""
 
 from mialib import metrics
-from mialib.base.machine import shipped
 from mialib.book import claims
-from mialib.book.runs import RECORDED, Origin, Run, recorded_run
+from mialib.book.runs import Origin, Run, recorded, recorded_path
 from mialib.book.tables import BLANK, Table, VerdictTable
 from mialib.datasets.dataset import join_provenances
 
@@ -29,7 +28,7 @@ class Chapter:
 
     def __init__(self, name, profile, seed, dataset, *more):
         data = join_provenances(*(getattr(of, "provenance", of) for of in (dataset, *more)))
-        self.origin, self._glued = Origin(name, profile, seed, data), {}
+        self.origin, self._glued, self._arrays = Origin(name, profile, seed, data), {}, {}
 
     @property
     def badge(self):
@@ -38,15 +37,17 @@ class Chapter:
 
     @property
     def recorded(self):
-        """The `Run` of this chapter recorded in the profile laptop, or None."""
-        return recorded_run(self.origin.chapter)
+        """The `Recording` of this chapter, or None."""
+        return recorded(self.origin.chapter)
 
     @property
     def recorded_figure(self):
         """The figure that was kept with the recorded run, an IPython Image, or None."""
         from IPython.display import Image
 
-        path = shipped("data", "results", RECORDED, f"{self.origin.chapter}.png")
+        if (of := self.recorded) is None:
+            return None
+        path = recorded_path(of.origin.chapter, of.origin.profile, of.runs[0].origin.seed).with_suffix(".png")
         return Image(path) if path.exists() else None
 
     def figure(self, figure):
@@ -81,6 +82,10 @@ class Chapter:
         return self.by_row(
             {line: dict(zip(headings, metrics.quantiles(of, levels), strict=True)) for line, of in series.items()}
         )
+
+    def keep(self, arrays):
+        """Keep what a figure draws, lists of float by name, for the recorded run; never values of single records."""
+        self._arrays |= {name: [float(value) for value in values] for name, values in arrays.items()}
 
     def glue(self, numbers):
         """Make numbers available to the prose, as ``{glue:text}`name:.2f```; once, however often they come."""
@@ -129,4 +134,4 @@ class Chapter:
 
     def check(self, numbers):
         """Judge the chapter's claims by its numbers, float or Estimate by name: the last cell of every chapter."""
-        return VerdictTable(Run(self.origin, numbers))
+        return VerdictTable(Run(self.origin, numbers, self._arrays))

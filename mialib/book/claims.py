@@ -7,22 +7,25 @@ from pathlib import Path
 
 import yaml
 
+from mialib import metrics
 from mialib.base.machine import shipped
-from mialib.book.runs import RECORDED, Run, recorded_runs
+from mialib.book.runs import Run, recordings
 from mialib.datasets.dataset import KINDS
 
-REPRODUCED, NOT_REPRODUCED, NOT_TESTABLE = "reproduced", "not reproduced", "not testable here"
+REPRODUCED, NOT_REPRODUCED, UNDECIDED = "reproduced", "not reproduced", "undecided"
+NOT_TESTABLE = "not testable here"
+OUTCOMES = (REPRODUCED, NOT_REPRODUCED, UNDECIDED, NOT_TESTABLE)
 
 JUDGES = {
-    "at_least": (lambda values, bound: values[0] - bound, "at least {:g}"),
-    "at_most": (lambda values, bound: bound - values[0], "at most {:g}"),
-    "within": (lambda values, centre, tolerance: tolerance - abs(values[0] - centre), "{:g} ± {:g}"),
-    "ordering": (
-        lambda values, margin: min(a - b for a, b in pairwise(values)) - margin,
-        "each above the next by {:g}",
+    "at_least": (lambda values, bound: [values[0] - bound], "at least {:g}"),
+    "at_most": (lambda values, bound: [bound - values[0]], "at most {:g}"),
+    "within": (
+        lambda values, centre, tolerance: [values[0] - centre + tolerance, centre + tolerance - values[0]],
+        "{:g} ± {:g}",
     ),
+    "ordering": (lambda values, margin: [a - b - margin for a, b in pairwise(values)], "each above the next by {:g}"),
 }
-"""Kind of judge to the slack that it leaves to the values it judges, and to its wording."""
+"""Kind of judge to the distances of values from the bounds of its region, negative outside; and to its wording."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,11 @@ class Judge:
     bounds: tuple[float, ...]
 
     def __post_init__(self):
-        self.slack((0.0, 0.0))  # an unknown kind, or bounds that do not fit it, fail here
+        self.slacks((0.0, 0.0))  # an unknown kind, or bounds that do not fit it, fail here
 
-    def slack(self, values):
-        """Return how far the judgement is from turning over (float); negative where the claim fails."""
-        return float(JUDGES[self.kind][0](values, *self.bounds))
+    def slacks(self, values):
+        """Return how far values lie from each bound of the region (list of float), negative outside of it."""
+        return [float(slack) for slack in JUDGES[self.kind][0](values, *self.bounds)]
 
     def __str__(self):
         return JUDGES[self.kind][1].format(*self.bounds)
@@ -80,18 +83,31 @@ class Claim:
             )
 
     def verdict(self, run):
-        """Hold what a `Run` measured against the claim; return a `Verdict`."""
+        """Hold what a `Run`, or a `Recording` of several, measured against the claim; return a `Verdict`.
+
+        Of several runs the mean and its interval between seeds decide: reproduced if all of the interval lies in the
+        region, not reproduced if all of it lies outside, undecided if it crosses a bound.
+        """
         values = tuple(run.numbers.get(name) for name in self.quantities)
-        if None in values:
+        each = [[one.numbers.get(name) for name in self.quantities] for one in run.runs]
+        if any(value is None for of_run in each for value in of_run):
             return Verdict(self, run, (), NOT_TESTABLE, None)
-        slack = self.judge.slack(values)
-        outcome = REPRODUCED if slack >= 0 else NOT_REPRODUCED
-        return Verdict(self, run, values, outcome if run.origin.data.kind in self.data else NOT_TESTABLE, slack)
+        slacks = [metrics.mean(slack) for slack in zip(*map(self.judge.slacks, each), strict=True)]
+        least = float("nan") if any(slack != slack for slack in slacks) else min(slacks)
+        several = len(run.runs) > 1
+        if run.origin.data.kind not in self.data or least != least:
+            outcome = NOT_TESTABLE
+        elif all((slack.low if several else slack) >= 0 for slack in slacks):
+            outcome = REPRODUCED
+        else:
+            outside = any((slack.high if several else slack) < 0 for slack in slacks)
+            outcome = NOT_REPRODUCED if outside else UNDECIDED
+        return Verdict(self, run, values, outcome, float(least))
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim, judged by the values that a run measured: none, and no slack, if it did not; see `Judge.slack`."""
+    """A claim, judged by the values that a run measured: none, and no slack (the least), if it did not."""
 
     claim: Claim
     run: Run
@@ -104,6 +120,8 @@ class Verdict:
             return self.outcome
         if self.slack is None:
             return f"{NOT_TESTABLE} (not measured)"
+        if self.slack != self.slack:
+            return f"{NOT_TESTABLE} (not defined)"
         return f"{NOT_TESTABLE} ({'holds' if self.slack >= 0 else 'fails'} on the {self.run.origin.data.kind})"
 
 
@@ -138,21 +156,21 @@ def verdict_of(claim, runs):
 
 def score(runs):
     """Return how many claims have each outcome by runs, a dict by chapter; without a run, a claim is not testable."""
-    counts = dict.fromkeys((REPRODUCED, NOT_REPRODUCED, NOT_TESTABLE), 0)
+    counts = dict.fromkeys(OUTCOMES, 0)
     for claim in read_claims():
         verdict = verdict_of(claim, runs)
         counts[verdict.outcome if verdict else NOT_TESTABLE] += 1
     return counts
 
 
-def score_line(profile=RECORDED):
-    """Return the score of the recorded runs of a profile, one sentence."""
-    runs = recorded_runs(profile)
-    counts = score(runs)
+def score_line():
+    """Return the score of the recorded runs, one sentence."""
+    runs = recordings()
+    counts, several = score(runs), sum(len(of.runs) > 1 for of in runs.values())
     return (
-        f"Of {sum(counts.values())} claims, the runs recorded in profile {profile} ({len(runs)} chapters) reproduced "
-        f"{counts[REPRODUCED]} and did not reproduce {counts[NOT_REPRODUCED]}; "
-        f"{counts[NOT_TESTABLE]} are not testable here."
+        f"Of {sum(counts.values())} claims, the recorded runs of {len(runs)} chapters ({several} from several seeds) "
+        f"reproduced {counts[REPRODUCED]} and did not reproduce {counts[NOT_REPRODUCED]}; "
+        f"{counts[UNDECIDED]} are undecided, {counts[NOT_TESTABLE]} not testable here."
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mialib.book import chapters
-from mialib.book.runs import recorded_run
+from mialib.book.runs import recorded
 from mialib.models.training import Recipe, fit_blocks
 
 WAITING = 1.2
@@ -41,9 +41,9 @@ def cost(name, parameters, rate=None):
     repetitions, the sum of sizes, the sum of epochs, and the entries of all other lists. At the paper's sizes this is
     0.3 to 1.9 times what a count of every layer's multiplications says, within a third for ten chapters of fifteen.
     """
-    if (recorded := recorded_run(name)) is None:
+    if (of := recorded(name)) is None:
         return None
-    took, defaults = recorded.details, chapters.all_parameters(name, "sample")
+    took, defaults = of.details, chapters.all_parameters(name, "sample")
     now, then = _amounts(defaults | parameters), _amounts(defaults | took["parameters"])
     models = _ratio(now, then, "models", "repetitions", "entries")
     work = _ratio(now, then, "models", "repetitions", "records", "passes", "settings")

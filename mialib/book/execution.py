@@ -1,5 +1,6 @@
 """Chapters that were run, each in a process of its own that is measured, and kept by everything that decides them."""
 
+import ast
 import hashlib
 import json
 import os
@@ -153,8 +154,8 @@ def all_kept():
 def folder_of(chapter, parameters):
     """Return where a notebook's run is kept, named by everything that decides what it shows with some parameters."""
     cells = nbformat.read(chapter, as_version=4).cells
-    recorded = sorted(shipped("data", "results").glob(f"*/{Path(chapter).stem}.json"))
-    others = [json.loads(path.read_text("utf-8")) for path in recorded if path.parent.name != parameters.get("profile")]
+    recorded = sorted(shipped("data", "results").glob(f"*/{Path(chapter).stem}/*.json"))
+    others = [json.loads(path.read_text("utf-8")) for path in recorded if path.parts[-3] != parameters.get("profile")]
     code = sorted(Path(mialib.__file__).parent.rglob("*.py"))
     parts = {
         "cells": [[cell.cell_type, cell.source, cell.metadata.get("tags", [])] for cell in cells],
@@ -162,10 +163,34 @@ def folder_of(chapter, parameters):
         "code": code_sha256(path.read_text("utf-8") for path in code),
         "claims": shipped("book", "claims.yaml").read_text("utf-8"),
         "data": [*_files(os.environ.get("MIALIB_DATA")), *_files(shipped("data"))],
-        "recorded": [[run["origin"], run["numbers"]] for run in others],
+        "recorded": [[run[part] for part in ("origin", "numbers")] for run in others],
         "versions": [version(name) for name in ("torch", "numpy", "scikit-learn", "matplotlib")],
     }
     return cache_dir() / "chapters" / hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def code_of(chapter):
+    """Return the sha256 of a chapter's code and of the modules of mialib that it leads to, without docstrings."""
+    cells = [cell.source for cell in nbformat.read(chapter, as_version=4).cells if cell.cell_type == "code"]
+    waiting, known, package = _imported("\n".join(cells)), {}, Path(mialib.__file__).parent
+    while waiting:
+        if (name := waiting.pop()) not in known:
+            place = package.joinpath(*name.split(".")[1:])
+            file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+            known[name] = file.read_text("utf-8") if file.exists() else ""
+            waiting |= _imported(known[name])
+    return code_sha256([*cells, *(known[name] for name in sorted(known))])
+
+
+def _imported(source):
+    """Return the modules of mialib, and names in them, that source code imports (set of str)."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "mialib":
+            homes = [mialib.HOMES.get(name.name, name.name) for name in node.names] if node.module == "mialib" else []
+            names = homes or [name.name for name in node.names]
+            found |= {node.module, *(f"{node.module}.{name}" for name in names)}
+    return found
 
 
 def _files(folder):

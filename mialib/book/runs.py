@@ -1,48 +1,61 @@
 """What chapters measured, and under which conditions: in an executed notebook, and recorded in ``data/results``."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
+from mialib import metrics
 from mialib.base.machine import shipped
 from mialib.datasets.dataset import Provenance
 from mialib.metrics import Estimate
 
-RECORDED = "laptop"
-"""The profile whose recorded runs stand beside what a chapter measures."""
+PROFILES = ("paper", "laptop")
+"""Profiles whose recordings stand beside what a chapter measures: of a chapter that has both, the first."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """The conditions under which a chapter measured its numbers."""
+    """The conditions under which a chapter measured its numbers; `seed` is an int, or says which of several runs."""
 
     chapter: str
     profile: str
-    seed: int
+    seed: int | str
     data: Provenance
 
     @property
     def badge(self):
         """One line for a figure's corner and a table's foot (str)."""
-        return f"{self.data.name} · {self.data.kind} data · profile {self.profile} · seed {self.seed}"
+        seeds = "seeds" if isinstance(self.seed, str) else "seed"
+        return f"{self.data.name} · {self.data.kind} data · profile {self.profile} · {seeds} {self.seed}"
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a chapter measured, and under which conditions.
+    """What a chapter measured from one seed, and under which conditions.
 
     Parameters
     ----------
     origin : Origin
     numbers : dict of str to float or Estimate
+    arrays : dict of str to list of float
+        What figures draw: values of classes, curves; never single records.
     details : dict
-        Of a recorded run: its ``parameters``, the ``machine``, and what it took, as
+        Of a recorded run: its ``parameters``, on what machine and by which versions and code, and what it took, as
         `mialib.book.execution.measured` returns it.
     """
 
     origin: Origin
     numbers: dict
+    arrays: dict = field(default_factory=dict)
     details: dict = field(default_factory=dict)
+
+    @property
+    def runs(self):
+        """The run alone, as a `Recording` has several (tuple of Run)."""
+        return (self,)
 
     def to_dict(self):
         """Return the run as plain dicts that JSON can hold."""
@@ -50,27 +63,71 @@ class Run:
             name: {"value": float(v), "low": v.low, "high": v.high} if isinstance(v, Estimate) else v
             for name, v in self.numbers.items()
         }
-        return {"origin": asdict(self.origin), "numbers": numbers, **self.details}
+        arrays = {"arrays": self.arrays} if self.arrays else {}
+        return {"origin": asdict(self.origin), "numbers": numbers, **arrays, **self.details}
 
     @classmethod
     def from_dict(cls, fields):
         """Return the Run that `to_dict` came from."""
         details = dict(fields)
-        origin, numbers = details.pop("origin"), details.pop("numbers")
+        origin, numbers, arrays = details.pop("origin"), details.pop("numbers"), details.pop("arrays", {})
         numbers = {name: Estimate(**v) if isinstance(v, dict) else v for name, v in numbers.items()}
-        return cls(Origin(**{**origin, "data": Provenance(**origin["data"])}), numbers, details)
+        return cls(Origin(**{**origin, "data": Provenance(**origin["data"])}), numbers, arrays, details)
 
 
-def recorded_run(chapter, profile=RECORDED):
-    """Return the recorded `Run` of a chapter, or None."""
-    path = shipped("data", "results", profile, f"{chapter}.json")
-    return Run.from_dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+@dataclass(frozen=True)
+class Recording:
+    """Runs of one chapter in one profile, in the order of their seeds: targets and splits are drawn anew in each."""
+
+    runs: tuple[Run, ...]
+
+    @cached_property
+    def origin(self):
+        """The conditions of all runs (`Origin`)."""
+        seeds = [run.origin.seed for run in self.runs]
+        whole = len(seeds) > 1 and seeds == list(range(seeds[0], seeds[-1] + 1))
+        several = f"{seeds[0]} to {seeds[-1]}" if whole else ", ".join(map(str, seeds))
+        return replace(self.runs[0].origin, seed=several if len(seeds) > 1 else seeds[0])
+
+    @cached_property
+    def numbers(self):
+        """Means over the runs with intervals between these; of a single run, its own (dict of str to Estimate)."""
+        if len(self.runs) == 1:
+            return self.runs[0].numbers
+        names = dict.fromkeys(name for run in self.runs for name in run.numbers)
+        return {name: metrics.mean([run.numbers[name] for run in self.runs if name in run.numbers]) for name in names}
+
+    @cached_property
+    def arrays(self):
+        """What figures draw of each run, a row for each: dict of str to ndarray."""
+        names = dict.fromkeys(name for run in self.runs for name in run.arrays)
+        return {name: np.array([run.arrays[name] for run in self.runs], np.float64) for name in names}
+
+    @property
+    def details(self):
+        """Those of the last run."""
+        return self.runs[-1].details
 
 
-def recorded_runs(profile):
-    """Return the recorded runs of a profile, a dict from chapter to `Run`."""
-    chapters = sorted(path.stem for path in shipped("data", "results", profile).glob("*.json"))
-    return {chapter: recorded_run(chapter, profile) for chapter in chapters}
+def recorded_path(chapter, profile, seed):
+    """Return where the run of a chapter from a seed is recorded, or would be."""
+    return shipped("data", "results", profile, chapter, f"{seed}.json")
+
+
+def recorded(chapter, *profiles):
+    """Return the `Recording` of a chapter in the first of some profiles that has one, by default `PROFILES`."""
+    for profile in profiles or PROFILES:
+        paths = shipped("data", "results", profile, chapter).glob("*.json")
+        if paths := sorted(paths, key=lambda path: int(path.stem)):
+            return Recording(tuple(Run.from_dict(json.loads(path.read_text(encoding="utf-8"))) for path in paths))
+    return None
+
+
+def recordings(*profiles):
+    """Return the `Recording` of each chapter in the first of some profiles that has one, a dict by chapter."""
+    folders = [path for profile in profiles or PROFILES for path in shipped("data", "results", profile).glob("*/")]
+    found = {name: recorded(name, *profiles) for name in sorted({path.name for path in folders})}
+    return {name: of for name, of in found.items() if of}
 
 
 def run_in_notebook(path):

@@ -8,9 +8,7 @@ import nbformat
 import yaml
 
 from mialib.base.machine import shipped
-from mialib.book.runs import RECORDED, recorded_run
-
-PROFILES = (RECORDED, "paper")
+from mialib.book.runs import PROFILES, recorded
 
 
 def setup(app):
@@ -48,7 +46,7 @@ def run_again(name):
 
 
 def _recorded(name, profile):
-    if (run := recorded_run(name, profile)) is None:
+    if (run := recorded(name, profile)) is None:
         return "not recorded"
     memory = run.details["peak memory in MiB"] / 1024
     return f"{_spoken(run.details['seconds'])} and {memory:.1f} GiB from an empty cache, when it was recorded"
@@ -60,6 +58,6 @@ def _spoken(seconds):
 
 def _example(name):
     """Return the first whole number in a chapter's profile as a papermill parameter."""
-    path = shipped("book", "profiles", RECORDED, f"{name}.yaml")
+    path = shipped("book", "profiles", PROFILES[0], f"{name}.yaml")
     given = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
     return next((f"{key} {shlex.quote(str(value))}" for key, value in given.items() if type(value) is int), None)

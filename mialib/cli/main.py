@@ -94,11 +94,19 @@ def refresh(arguments):
 
 
 def record(arguments):
-    """Run chapters in a profile and keep their numbers in data/results."""
+    """Run chapters in a profile, from each of some seeds that is not recorded yet, and keep their numbers."""
     from mialib.book import build, chapters
+    from mialib.book.runs import recorded_path
 
+    if arguments.check:
+        for name, seeds in build.outdated().items():
+            print(f"{name}: recorded by other code, seeds {', '.join(map(str, seeds))}")
+        return
     for name in arguments.chapter or [path.stem for path in chapters.paths() if path.stem != chapters.SCOREBOARD]:
-        print(build.record(name, arguments.profile))
+        for seed in range(arguments.seeds):
+            path = recorded_path(name, arguments.profile, seed)
+            if arguments.anew or not path.exists():
+                print(build.record(name, arguments.profile, seed), flush=True)
 
 
 def show_claims(arguments):
@@ -164,7 +172,10 @@ def parser():
     option("chapter", nargs="*", help="by default all")
     option = command("record", record)
     option("chapter", nargs="*", help="by default all")
-    option("--profile", default="laptop")
+    option("--profile", default="paper")
+    option("--seeds", type=int, default=5, metavar="N", help="from seed 0 on; each is kept when it is done")
+    option("--anew", action="store_true", help="also those that are recorded")
+    option("--check", action="store_true", help="only say which recordings are older than the code they ran")
     serve.add_options(command("serve", serve.serve), _parameter)
     audit.add_options(command("audit", audit.audit))
     command("claims", show_claims)("--chapter")

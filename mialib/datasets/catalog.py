@@ -32,7 +32,13 @@ def readers():
         "adult": Adult(),
         "mnist": Mnist(),
         "digits": Digits(),
-        "cifar10": Cifar("cifar10", 10, "0fa701758e7c7dbda009464f41373d991d190232fc14eca13b7326292824c0b7", 17),
+        "cifar10": Cifar(
+            "cifar10",
+            10,
+            "0fa701758e7c7dbda009464f41373d991d190232fc14eca13b7326292824c0b7",
+            17,
+            "48581d48c6fea270665273cc055c6a53da5879901eb126979500f2839956a763",
+        ),
         "cifar100": Cifar("cifar100", 100, "801b58e7d0c04c328b92b70eef79c63d7430f7b4e592bcfdb983f14e6f019c20", 23),
     }
 
@@ -51,10 +57,10 @@ def load(name, source="real", **options):
     ----------
     name : {"location", "purchase", "texas", "hospital", "adult", "mnist", "digits", "cifar10", "cifar100"}
     source : {"real", "sample", "stand-in"}
-        ``real`` looks in the folder ``MIALIB_DATA``, then in the cache, then downloads and checks the checksum; none
-        is published for purchase and texas, whose structure is checked instead. ``sample`` takes real records in the
-        place of the paper's: they ship with the project, but those of hospital, which are looked for as real ones
-        are. ``stand-in`` generates records.
+        ``real`` looks in the folder ``MIALIB_DATA`` (``data/README.md`` lists the names), then in the cache, then
+        downloads and checks the checksum; none is published for purchase and texas, whose structure is checked
+        instead. ``sample`` takes real records in the place of the paper's: they ship with the project, but those of
+        hospital, which are looked for as real ones are. ``stand-in`` generates records.
     **options
         ``n_classes`` for purchase (2, 10, 20, 50 or 100) and hospital, ``columns`` for adult ("all", "numeric" or
         "categorical"), ``sha256`` to pin purchase and texas, ``seed`` and ``n_records`` for a stand-in.

@@ -27,7 +27,7 @@ class Provenance:
     licence : str
         Under which terms they may be used.
     sha256 : str
-        Checksum of the file that was read; of the arrays themselves for a stand-in.
+        Checksum of the file that was read; of the arrays themselves for a stand-in, or for images in many files.
     """
 
     name: str

@@ -6,6 +6,8 @@ import socket
 import sys
 import tarfile
 import tempfile
+import zipfile
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import pooch
 from mialib.base.machine import cache_dir, shipped
 
 TIMEOUT = 30  # seconds without a byte after which a download is given up
+ANOTHER = ": damaged, or another file; replace it or unset MIALIB_DATA"
 WAYS_OUT = 'set MIALIB_DATA to it, or take source="stand-in" or "sample", whichever the set has'
 
 
@@ -22,9 +25,14 @@ class DataError(OSError):
     """The records asked for cannot be had, or the file found is not the one expected."""
 
 
-def _check(path, sha256, remedy):
-    if (found := pooch.file_hash(path)) != sha256:
-        raise DataError(f"{path} has sha256 {found}, not {sha256}{remedy}")
+def file_sha256(*paths):
+    """Return the sha256 of a file; of several, theirs in this order."""
+    return " and ".join(map(pooch.file_hash, paths))
+
+
+def _check(paths, sha256, remedy, *others):
+    if (found := file_sha256(*paths)) not in (sha256, *others):
+        raise DataError(f"{paths[0]} has sha256 {found}, not {sha256}{remedy}")
 
 
 def read_sample(name, sha256):
@@ -32,37 +40,59 @@ def read_sample(name, sha256):
     path, remedy = shipped("data", name), "; restore it with python data/build.py"
     if not path.exists():
         raise DataError(f"{path} is missing{remedy}")
-    _check(path, sha256, remedy)
+    _check([path], sha256, remedy)
     with np.load(path, allow_pickle=False) as archive:
         return dict(archive)
 
 
-def own_file(name, sha256):
-    """Return the path of a file in the folder ``MIALIB_DATA``, or None where there is none.
+def read_npz(path, *names):
+    """Return arrays of a file of numpy's, by their names; a ValueError if it is none, or has them not."""
+    if not zipfile.is_zipfile(path):
+        raise ValueError("no npz file, or a damaged one")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if not set(names) <= set(arrays.files):
+                raise ValueError(f"it has the arrays {', '.join(arrays.files)}, not {' and '.join(names)}")
+            return [arrays[name] for name in names]
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise ValueError(f"damaged: {error}") from error
 
-    A `DataError` if it is not the file that `sha256`, unless None, names.
+
+def own_files(*choices):
+    """Return which of these files the folder ``MIALIB_DATA`` has, a list of lists of paths.
+
+    A choice is a tuple of names: one, or those of files that belong together; a `DataError` if one of these is missing.
     """
-    folder = os.environ.get("MIALIB_DATA")
-    if not folder or not (path := Path(folder) / name).exists():
-        return None
-    if sha256:
-        _check(path, sha256, ": damaged, or another file; replace it or unset MIALIB_DATA")
-    return path
+    folder, found = os.environ.get("MIALIB_DATA"), []
+    for names in choices if folder else ():
+        paths = [Path(folder, name) for name in names]
+        missing = [path for path in paths if not path.is_file()]
+        if missing and len(missing) < len(paths):
+            raise DataError(f"{missing[0]} is missing; it belongs to {' and '.join(names)}")
+        if not missing:
+            found.append(paths)
+    return found
 
 
-def read_fetched(url, sha256, read):
+def read_fetched(url, sha256, read, *choices, unpacked=()):
     """Read a file from ``MIALIB_DATA``, the cache, or its address; return its content and its sha256.
 
     `read`, from the path to the content, raises a `DataError` for another file: all that decides where no checksum
     is published (`sha256` None). A download that is not the file, or cannot be read, is not left in the cache.
+    ``MIALIB_DATA`` may have it under other names, `choices` of `own_files`, and with the checksums `unpacked`.
     """
     name = url.rsplit("/", 1)[-1]
-    path = own_file(name, sha256) or _fetch(url, name, sha256)
+    if own := own_files((name,), *choices):
+        paths = own[0]
+        if sha256:
+            _check(paths, sha256, ANOTHER, *unpacked)
+    else:
+        paths = [_fetch(url, name, sha256)]
     try:
-        return read(path), pooch.file_hash(path)
+        return read(*paths), file_sha256(*paths)
     except DataError:
-        if path.parent == cache_dir() / "data":
-            path.unlink()
+        if not own:
+            paths[0].unlink()
         raise
 
 

@@ -1,44 +1,67 @@
 """Images: CIFAR-10 and CIFAR-100, MNIST, and the digits of scikit-learn."""
 
+import hashlib
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mialib.datasets import generated
 from mialib.datasets.dataset import Dataset, Provenance, array_sha256
-from mialib.datasets.files import own_file, read_sample, torchvision_files
+from mialib.datasets.files import ANOTHER, DataError, file_sha256, own_files, read_npz, read_sample, torchvision_files
 
 
-def _official(name, sha256):
-    """Return images, classes and their checksum: ``MIALIB_DATA``'s file of this name, or torchvision's whole set."""
-    if path := own_file(f"{name}.npz", sha256):
-        with np.load(path, allow_pickle=False) as arrays:
-            return arrays["x"], arrays["y"].astype(np.int64), sha256
+def _official(name, sha256, whole=None):
+    """Return images, classes and their checksum: the larger file of ``MIALIB_DATA``, or torchvision's whole set.
+
+    The file must have this `sha256`, or its arrays x and y the one that is `whole`.
+    """
+    if own := own_files((f"{name}.npz",), (f"{name}-full.npz",)):
+        (path,) = max(own, key=lambda paths: paths[0].stat().st_size)
+        return _own(path, sha256, whole)
     parts = torchvision_files(name.upper())
     x = np.concatenate([np.asarray(part.data) for part in parts])
     y = np.concatenate([np.asarray(part.targets) for part in parts]).astype(np.int64)
     return x, y, array_sha256(x, y)
 
 
+def _own(path, sha256, whole):
+    found = file_sha256(path)
+    with suppress(ValueError):
+        x, y = read_npz(path, "x", "y")
+        y = y.astype(np.int64)
+        if found == sha256:
+            return x, y, sha256
+        digest = hashlib.sha256(np.ascontiguousarray(x))
+        digest.update(y)
+        if digest.hexdigest() == whole:
+            return x, y, whole
+    nor = ", nor does it hold all images" if whole else ""
+    raise DataError(f"{path} has sha256 {found}, not {sha256}{nor}{ANOTHER}")
+
+
 @dataclass(frozen=True)
 class Cifar:
     """Photographs of 32 x 32 pixels in colour (the paper's CNN data): 60,000 in 10 or in 100 classes.
 
-    `subset_sha256` names the part of them that ``MIALIB_DATA`` may hold, `separation` calibrates the stand-in: trained
-    on the smallest of the paper's sizes, 2,500 or 4,600, the paper's CNN reaches about train 1.0 and test 0.6 (10
-    classes) or 0.2 (100 classes).
+    ``MIALIB_DATA`` may hold a part of them, a file with `subset_sha256`, or all, arrays with `whole_sha256`.
+    `separation` calibrates the stand-in: trained on the smallest of the paper's sizes, 2,500 or 4,600, the paper's CNN
+    reaches about train 1.0 and test 0.6 (10 classes) or 0.2 (100 classes).
     """
 
     name: str
     n_classes: int
     subset_sha256: str
     separation: int
+    whole_sha256: str | None = None
 
     def real(self):
-        """Return the official images, or the subset of them that ``MIALIB_DATA`` holds as ``cifar10.npz``."""
-        x, y, sha256 = _official(self.name, self.subset_sha256)
-        is_subset = sha256 == self.subset_sha256
-        part = f"{len(x):,} of the official training images" if is_subset else "all official images, training then test"
+        """Return the official images, or as many of them as ``MIALIB_DATA`` holds as ``cifar10.npz``."""
+        x, y, sha256 = _official(self.name, self.subset_sha256, self.whole_sha256)
+        part = {
+            self.subset_sha256: f"{len(x):,} of the official training images",
+            self.whole_sha256: f"all {len(x):,} official images, in a random order",
+        }.get(sha256, f"all {len(x):,} official images, training then test")
         source = f"CIFAR-{self.n_classes} (Krizhevsky 2009), {part}"
         return Dataset(x, y, self.n_classes, Provenance(self.name, "real", source, "none stated", sha256))
 

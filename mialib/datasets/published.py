@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from mialib.datasets.dataset import Dataset, Provenance
 from mialib.datasets.features import PackedRecords
-from mialib.datasets.files import DataError, read_fetched, read_sample
+from mialib.datasets.files import DataError, read_fetched, read_npz, read_sample
 from mialib.datasets.generated import binary_records, stand_in
 
 LINES = 2000  # lines that are read at once
@@ -40,6 +40,10 @@ class Archive:
         Whether the records are kept as bits.
     sha256 : str, optional
         Where none is published, the archive's structure and the number of its records and classes are checked.
+    others : tuple of tuple of str
+        Other names of it in ``MIALIB_DATA``: unpacked (two files belong together), or as arrays of numpy's.
+    unpacked : tuple of str
+        Checksums of it unpacked, where one is published.
     """
 
     name: str
@@ -51,16 +55,19 @@ class Archive:
     generated: tuple[int, int, float, float, float]
     packed: bool = False
     sha256: str | None = None
+    others: tuple[tuple[str, ...], ...] = ()
+    unpacked: tuple[str, ...] = ()
 
     def real(self, n_classes=None, sha256=None):
-        """Return the records that the paper used, from an archive with this checksum, if one is given."""
+        """Return the records that the paper used, from a file with this checksum, if one is given."""
         n_classes = self.available(n_classes)
-        (x, y), sha256 = read_fetched(self.url, sha256 or self.sha256, self.read)
-        source = f"{self.source}, GitHub privacytrustlab/datasets"
+        unpacked = () if sha256 else self.unpacked
+        (x, y, file), found = read_fetched(self.url, sha256 or self.sha256, self.read, *self.others, unpacked=unpacked)
+        source = f"{self.source}, GitHub privacytrustlab/datasets" + (f", {file}" if found != self.sha256 else "")
         if n_classes < self.classes[-1]:
             y = clusters(scipy.sparse.csr_array(x), n_classes, max_iter=300).astype(np.int64)
             source += ", classes by k-means"
-        return Dataset(x, y, n_classes, Provenance(self.name, "real", source, "research use", sha256))
+        return Dataset(x, y, n_classes, Provenance(self.name, "real", source, "research use", found))
 
     def stand_in(self, n_classes=None, seed=0, n_records=None):
         """Return generated records."""
@@ -74,22 +81,52 @@ class Archive:
             raise ValueError(f"n_classes is {n_classes}; {self.name} has {', '.join(map(str, self.classes))}")
         return n_classes or self.classes[-1]
 
-    def read(self, path):
-        """Return the records and classes in an archive; a `DataError` if it is not the official one."""
+    def read(self, path, *labels):
+        """Return the records and classes in a file, or in two, and their names; a `DataError` if it is not the official one.
+
+        What counts is the content: browsers unpack archives, and leave the name.
+        """
         try:
-            with gzip.open(path) as whole:
-                with tarfile.open(fileobj=whole) as archive:
-                    x, y = read_lines(*map(archive.extractfile, self.files))
-                while whole.read(2**20):  # gzip's own checksum stands at the end
-                    pass
+            x, y = self._npz(path) if path.suffix == ".npz" else self._lines(path, *labels)
             if x.shape not in self.shapes or y.max() != self.classes[-1] - 1:
                 found = f"{x.shape[0]} records x {x.shape[1]} features in {y.max() + 1} classes"
                 n_records, n_features = self.shapes[0]
                 raise ValueError(f"{found}, not {n_records} x {n_features} in {self.classes[-1]}")
         except (tarfile.TarError, zlib.error, KeyError, ValueError, EOFError, OSError) as error:
             title = self.name.capitalize()
-            raise DataError(f"{path} is not the official {title} archive ({error}); download it again") from error
-        return x if self.packed else np.asarray(x), y
+            raise DataError(f"{path} does not hold the official {title} records ({error}); get it again") from error
+        return x if self.packed else np.asarray(x), y, " and ".join(file.name for file in (path, *labels))
+
+    def _lines(self, path, labels=None):
+        with open(path, "rb") as file:
+            opened = gzip.open if file.read(2) == b"\x1f\x8b" else open
+        with opened(path, "rb") as whole:
+            if labels or not tarfile.is_tarfile(whole):
+                return read_lines(whole, labels and labels.read_bytes().splitlines())
+            with tarfile.open(fileobj=whole) as archive:
+                x, y = read_lines(*map(archive.extractfile, self.files))
+            while whole.read(2**20):  # gzip's own checksum stands at the end
+                pass
+            return x, y
+
+    def _npz(self, path):
+        """Read ``features``, 0 and 1 of any type, and ``labels``, one-hot or whole numbers."""
+        features, labels = read_npz(path, "features", "labels")
+        n_classes = self.classes[-1]
+        if features.ndim != 2 or features.shape[:1] != labels.shape[:1]:
+            raise ValueError(f"features {features.shape} and labels {labels.shape} are not a row for each record")
+        chunks = [features[start : start + LINES] for start in range(0, len(features), LINES)]
+        if not all(((chunk == 0) | (chunk == 1)).all() for chunk in chunks):
+            raise ValueError("features must be 0 or 1")
+        x = PackedRecords.from_chunks(chunk.astype(np.uint8) for chunk in chunks)
+        if labels.ndim == 2 and labels.shape[1] == n_classes:
+            if ((labels == 1).sum(axis=1) != 1).any() or ((labels != 0).sum(axis=1) != 1).any():
+                raise ValueError("a row of one-hot labels must have a single 1, and 0 elsewhere")
+            return x, labels.argmax(axis=1).astype(np.int64)
+        first, last = labels.min(), labels.max()
+        if labels.size != len(x) or (first, last) not in ((0, n_classes - 1), (1, n_classes)) or (labels % 1).any():
+            raise ValueError(f"labels must be one-hot in {n_classes} columns, or whole numbers from 0 or from 1")
+        return x, labels.reshape(-1).astype(np.int64) - int(first)
 
 
 class Purchase(Archive):
@@ -156,6 +193,11 @@ LOCATION = Archive(
     classes=(30,),
     generated=(5010, 446, -2.4, 1.1, 0.57),
     sha256="927203f85a868f8ee17a0ded1dc61699efe602167beabe34fbf45b4b1de94b33",
+    others=(("dataset_location.tar",), ("bangkok",)),
+    unpacked=(
+        "ce6374b7f4f355a7826ff40c3051e3e0d7b63f3f8ded3c281be252d08ae44485",
+        "2ca8f7fc231251e089823e44d39f2d1eed124574cc351c7f80368cfe631dd718",
+    ),
 )
 
 # Shopping by product; the classes are shopping styles, found by clustering. The NN's test accuracy is 0.66.
@@ -167,6 +209,10 @@ PURCHASE = Purchase(
     shapes=((197_324, 600),),
     classes=(2, 10, 20, 50, 100),
     generated=(60_000, 600, -4.0, 1.2, 0.85),
+    others=(
+        *(("dataset_purchase.tar",), ("dataset_purchase",)),
+        *(("purchase100.npz",), ("purchase.npz",), ("dataset_purchase.npz",)),
+    ),
 )
 
 # Hospital stays: causes, diagnoses and generic facts of 67,330 patients; the classes are procedures. The paper counts
@@ -180,4 +226,8 @@ TEXAS = Archive(
     classes=(100,),
     generated=(67_330, 6_170, -6.5, 1.6, 0.71),
     packed=True,
+    others=(
+        *(("dataset_texas.tar",), ("texas/100/feats", "texas/100/labels")),
+        *(("texas100.npz",), ("texas.npz",), ("dataset_texas.npz",)),
+    ),
 )

@@ -11,7 +11,7 @@ import pytest
 
 from mialib.book import build, chapters, claims, runs
 from mialib.book.chapters import ChapterError
-from mialib.book.execution import Executed
+from mialib.book.execution import Executed, code_of
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
@@ -73,12 +73,15 @@ def test_verdicts_have_a_margin():
 
 
 def test_recorded_runs_are_of_their_profile():
-    for path in sorted((ROOT / "data" / "results").glob("*/*.json")):
+    paths = sorted((ROOT / "data" / "results").glob("*/*/*.json"))
+    assert {path.parts[-2] for path in paths} == {path.stem for path in CHAPTERS}
+    for path in paths:
+        profile, chapter, seed = path.with_suffix("").parts[-3:]
         content = json.loads(path.read_text(encoding="utf-8"))
-        assert content["origin"]["chapter"] == path.stem
-        assert content["origin"]["profile"] == path.parent.name
-        assert content["origin"]["data"]["kind"] != "stand-in"
-        assert content["parameters"] == chapters.profile_parameters(path.stem, path.parent.name)
+        origin = content["origin"]
+        assert (origin["chapter"], origin["profile"], origin["seed"]) == (chapter, profile, int(seed))
+        assert origin["data"]["kind"] != "stand-in"
+        assert content["parameters"] == chapters.profile_parameters(chapter, profile) | {"seed": int(seed)}
 
 
 def test_a_recorded_run_keeps_numbers_cost_and_the_figure_that_is_tagged_so(tmp_path, monkeypatch):
@@ -87,16 +90,18 @@ def test_a_recorded_run_keeps_numbers_cost_and_the_figure_that_is_tagged_so(tmp_
     monkeypatch.setattr(build, "executed", lambda path, parameters: Executed(committed, took))
     monkeypatch.setattr(chapters, "profile_parameters", lambda name, profile: {"profile": profile})
     monkeypatch.setattr(build, "write_score", lambda: None)
-    monkeypatch.setattr(build, "shipped", lambda *parts: tmp_path.joinpath(*parts))
+    monkeypatch.setattr(runs, "shipped", lambda *parts: tmp_path.joinpath(*parts))
     monkeypatch.setattr(chapters, "path", lambda name: committed)
-    path = build.record("model_inversion", "tiny")
-    assert path == tmp_path / "data" / "results" / "tiny" / "model_inversion.json"
+    path = build.record("model_inversion", "tiny", 3)
+    assert path == tmp_path / "data" / "results" / "tiny" / "model_inversion" / "3.json"
     content = json.loads(path.read_text(encoding="utf-8"))
     assert content["origin"]["chapter"] == "model_inversion"
     assert content["numbers"] == runs.run_in_notebook(committed).to_dict()["numbers"]
-    assert (content["seconds"], content["models"], content["parameters"]) == (1.5, 22, {"profile": "tiny"})
+    assert (content["seconds"], content["models"], content["parameters"]) == (1.5, 22, {"profile": "tiny", "seed": 3})
+    assert content["code"] == code_of(committed)
+    assert set(content["versions"]) == {"torch", "numpy", "scikit-learn"}
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
-    assert sorted(p.name for p in path.parent.iterdir()) == ["model_inversion.json", "model_inversion.png"]
+    assert sorted(p.name for p in path.parent.iterdir()) == ["3.json", "3.png"]
     (cell,) = (cell for cell in code_cells(committed) if "recorded" in tags(cell))
     assert "nearest" not in cell.source  # single images of CIFAR-10 may not ship
 
@@ -110,7 +115,7 @@ def test_the_scoreboard_is_not_recorded(monkeypatch):
 
 def test_the_score_in_readme_and_book_is_that_of_the_recorded_runs():
     line = claims.score_line()
-    counts = claims.score(runs.recorded_runs("laptop"))
+    counts = claims.score(runs.recordings())
     assert f"reproduced {counts['reproduced']} and did not reproduce {counts['not reproduced']};" in line
     assert (ROOT / "book" / "score.md").read_text(encoding="utf-8") == f"{line}\n"
     assert f"<!-- score -->\n{line}\n<!-- /score -->" in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -88,7 +89,7 @@ def test_quantiles(chapter):
 
 def test_numbers_stand_beside_the_papers_and_a_recorded_run(chapter, glued, monkeypatch):
     recorded = Run(replace(chapter.origin, profile="laptop"), {"precision": 0.71, "recall": 0.99})
-    monkeypatch.setattr(module, "recorded_run", {"location": recorded}.get)
+    monkeypatch.setattr(module, "recorded", {"location": recorded}.get)
     numbers = {**NUMBERS, "other": 1.0, "unknown": 2.0}
     table = chapter.beside_paper(numbers, also=["other"])
     assert table.frame.columns.tolist() == ["paper", "here", "recorded run"]
@@ -99,7 +100,7 @@ def test_numbers_stand_beside_the_papers_and_a_recorded_run(chapter, glued, monk
     assert [name for name, _ in glued] == list(numbers)
     assert {type(value) for _, value in glued} == {float}
     assert list(chapter.beside_paper(numbers, numbers).frame.index) == list(numbers)
-    monkeypatch.setattr(module, "recorded_run", lambda name: None)
+    monkeypatch.setattr(module, "recorded", lambda name: None)
     assert chapter.beside_paper(NUMBERS).frame.columns.tolist() == ["paper", "here"]
 
 
@@ -120,28 +121,38 @@ def test_where_the_paper_gives_none_of_the_numbers_it_has_no_column(glued):
 
 
 def test_the_recorded_run_is_that_of_the_chapter(chapter):
-    assert chapter.recorded == runs.recorded_runs("laptop")["location"]
+    assert chapter.recorded == runs.recordings()["location"]
     assert Chapter("nothing", "sample", 0, REAL).recorded is None
 
 
 def test_a_recorded_figure_is_shown_and_a_missing_one_is_not(chapter, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "shipped", lambda *parts: tmp_path.joinpath(*parts))
+    monkeypatch.setattr(runs, "shipped", lambda *parts: tmp_path.joinpath(*parts))
     assert chapter.recorded_figure is None
-    path = tmp_path / "data" / "results" / "laptop" / "location.png"
+    path = runs.recorded_path("location", "paper", 3)
     path.parent.mkdir(parents=True)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n")
-    assert chapter.recorded_figure.data == path.read_bytes()
+    run = Run(replace(chapter.origin, profile="paper", seed=3), NUMBERS)
+    path.write_text(json.dumps(run.to_dict()), encoding="utf-8")
+    assert chapter.recorded_figure is None
+    path.with_suffix(".png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert chapter.recorded_figure.data == path.with_suffix(".png").read_bytes()
+
+
+def test_what_figures_draw_is_kept_with_the_numbers(chapter):
+    chapter.keep({"precision by class": np.array([0.5, 0.75])})
+    kept = chapter.check({"precision": 0.7}).run
+    assert kept.arrays == {"precision by class": [0.5, 0.75]}
+    assert Run.from_dict(json.loads(json.dumps(kept.to_dict()))) == kept
 
 
 def test_the_papers_table_stands_beside_ours_and_the_recorded_run(monkeypatch):
     chapter = Chapter("mitigations", "sample", 7, REAL)
     ours = {"none": {"attack accuracy": Estimate(0.961, 0.9, 1)}, "own": {"attack accuracy": 0.7}}
-    monkeypatch.setattr(module, "recorded_run", lambda name: None)
+    monkeypatch.setattr(module, "recorded", lambda name: None)
     frame = chapter.beside_table_iii(ours, "Purchase").frame
     assert frame.loc["none"].tolist() == ["0.66 / – / –", "0.92 / 0.96 / –", "0.87 / – / –", "1.00 / – / –"]
     assert frame.loc["own", "attack accuracy"] == "– / 0.70 / –"
     recorded = {"mitigations": Run(chapter.origin, {"attack accuracy, none, Purchase": Estimate(0.884, 0.8, 0.9)})}
-    monkeypatch.setattr(module, "recorded_run", recorded.get)
+    monkeypatch.setattr(module, "recorded", recorded.get)
     table = chapter.beside_table_iii(ours, "Purchase")
     assert table.frame.loc["none", "attack accuracy"] == "0.92 / 0.96 / 0.88"
     assert table.frame.loc["temperature 20", "recall"] == "0.86 / – / –"

@@ -5,7 +5,7 @@ import pytest
 
 from mialib.book import claims, runs
 from mialib.book.claims import Claim, Judge, read_claims
-from mialib.book.runs import Origin, Run
+from mialib.book.runs import Origin, Recording, Run
 from mialib.datasets.dataset import Provenance
 from mialib.metrics import Estimate
 
@@ -50,7 +50,7 @@ def claim(judge=AT_LEAST, quantities=("precision",), data=("real",)):
     ],
 )
 def test_judges(judge, values, slack):
-    assert judge.slack(values) == pytest.approx(slack)
+    assert min(judge.slacks(values)) == pytest.approx(slack)
     numbers = {str(i): value for i, value in enumerate(values)}
     verdict = claim(judge, tuple(numbers)).verdict(run(numbers))
     assert verdict.outcome == ("reproduced" if slack >= 0 else "not reproduced")
@@ -93,7 +93,8 @@ def test_no_claim_lets_a_stand_in_judge():
 
 
 def test_undefined_and_missing_numbers_reproduce_nothing():
-    assert claim().verdict(run({"precision": float("nan")})).outcome == "not reproduced"
+    undefined = claim().verdict(run({"precision": float("nan")}))
+    assert str(undefined) == "not testable here (not defined)"
     assert str(claim().verdict(run({}))) == "not testable here (not measured)"
 
 
@@ -135,20 +136,82 @@ def test_a_run_survives_json():
     assert Run.from_dict(json.loads(json.dumps(recorded.to_dict()))) == recorded
 
 
-def test_recorded_runs_and_score(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "shipped", lambda *parts: tmp_path.joinpath(*parts))
-    folder = tmp_path / "data" / "results" / "laptop"
-    folder.mkdir(parents=True)
-    toy = run({"precision": 0.7})
-    (folder / "toy.json").write_text(json.dumps(toy.to_dict()))
-    found = runs.recorded_runs("laptop")
-    assert found == {"toy": toy}
-    assert runs.recorded_run("toy") == toy
-    assert runs.recorded_run("other") is runs.recorded_run("toy", "paper") is None
-    assert runs.recorded_runs("paper") == {}
+def recording(*values, kind="real"):
+    return Recording(tuple(Run(replace(origin(kind), seed=s), {"precision": v}) for s, v in enumerate(values)))
 
-    ledger = [claim(), claim(Judge("at_least", (0.9,))), claim(quantities=("recall",))]
+
+@pytest.mark.parametrize(
+    ("judge", "values", "outcome"),
+    [
+        (AT_LEAST, (0.70, 0.71, 0.72, 0.70, 0.71), "reproduced"),
+        (AT_LEAST, (0.50, 0.51, 0.52, 0.50, 0.51), "not reproduced"),
+        (AT_LEAST, (0.58, 0.63, 0.60, 0.64, 0.59), "undecided"),  # the mean, 0.608, would do
+        (Judge("at_most", (0.6,)), (0.58, 0.61, 0.60, 0.57, 0.59), "undecided"),
+        (Judge("within", (0.6, 0.1)), (0.65, 0.66, 0.64, 0.65, 0.66), "reproduced"),
+        (Judge("within", (0.6, 0.1)), (0.69, 0.72, 0.68, 0.70, 0.69), "undecided"),
+        (Judge("within", (0.6, 0.1)), (0.49, 0.45, 0.47, 0.46, 0.48), "not reproduced"),
+        (AT_LEAST, (0.7,), "reproduced"),  # one seed has no interval: its value decides
+    ],
+)
+def test_of_several_seeds_the_whole_interval_decides(judge, values, outcome):
+    verdict = claim(judge).verdict(recording(*values))
+    assert verdict.outcome == outcome
+    assert verdict.values == (pytest.approx(sum(values) / len(values)),)
+    assert claim(judge).verdict(recording(*values, kind="stand-in")).outcome == "not testable here"
+
+
+def test_an_ordering_is_judged_by_differences_within_seeds():
+    """Two numbers that vary together may be told apart though their own intervals overlap."""
+    runs_ = tuple(
+        Run(replace(origin(), seed=s), {"a": 0.5 + 0.1 * s, "b": 0.45 + 0.1 * s + 0.001 * (s % 2)}) for s in range(5)
+    )
+    found = Recording(runs_)
+    assert found.numbers["b"].high > found.numbers["a"].low
+    assert claim(Judge("ordering", (0.04,)), ("a", "b")).verdict(found).outcome == "reproduced"
+    assert claim(Judge("ordering", (0.0,)), ("b", "a")).verdict(found).outcome == "not reproduced"
+    assert str(claim(quantities=("c",)).verdict(found)) == "not testable here (not measured)"
+
+
+def test_a_recording_pools_its_seeds():
+    found = recording(0.5, 0.6, 0.7)
+    assert found.numbers["precision"] == pytest.approx(0.6)
+    half = 4.302652729911275 * 0.1 / 3**0.5  # Student's quantile for two degrees of freedom
+    assert found.numbers["precision"].low == pytest.approx(0.6 - half)
+    assert found.origin.badge == "set · real data · profile sample · seeds 0 to 2"
+    assert recording(0.5).origin == origin()
+    apart = Recording(
+        tuple(replace(r, origin=replace(r.origin, seed=s)) for r, s in zip(found.runs, (0, 2, 5), strict=True))
+    )
+    assert apart.origin.seed == "0, 2, 5"
+    curves = Recording(tuple(replace(r, arrays={"curve": [i, 2]}) for i, r in enumerate(found.runs)))
+    assert curves.arrays["curve"].tolist() == [[0, 2], [1, 2], [2, 2]]
+
+
+def test_recordings_and_score(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "shipped", lambda *parts: tmp_path.joinpath(*parts))
+    for seed, value in ((0, 0.7), (10, 0.8), (2, 0.9)):
+        path = runs.recorded_path("toy", "laptop", seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(replace(run({"precision": value}), arrays={"curve": [0.5]}).to_dict()))
+    found = runs.recordings()
+    assert list(found) == ["toy"]
+    assert [r.numbers["precision"] for r in found["toy"].runs] == [0.7, 0.9, 0.8]  # by seed, as numbers
+    assert runs.recorded("toy").arrays["curve"].shape == (3, 1)
+    assert runs.recorded("other") is runs.recorded("toy", "paper") is None
+    assert runs.recordings("paper") == {}
+    first = runs.recorded_path("toy", "paper", 0)
+    first.parent.mkdir(parents=True)
+    first.write_text(json.dumps(run({"precision": 0.1}).to_dict()))
+    assert runs.recorded("toy").numbers["precision"] == 0.1  # the paper's sizes come first
+
+    ledger = [
+        claim(),
+        claim(Judge("at_least", (0.95,))),
+        claim(quantities=("recall",)),
+        claim(Judge("at_least", (0.8,))),
+    ]
     monkeypatch.setattr(claims, "read_claims", lambda: ledger)
-    assert claims.score(found) == {"reproduced": 1, "not reproduced": 1, "not testable here": 1}
-    assert claims.score({}) == {"reproduced": 0, "not reproduced": 0, "not testable here": 3}
-    assert claims.paper_points({"laptop": found, "paper": {}}) == {"laptop, real data": [(0.7, 0.7)]}
+    few = {"toy": recording(0.79, 0.80, 0.82, 0.80, 0.81)}
+    assert claims.score(few) == {"reproduced": 1, "not reproduced": 1, "undecided": 1, "not testable here": 1}
+    assert claims.score({})["not testable here"] == 4
+    assert claims.paper_points({"laptop": few, "paper": {}}) == {"laptop, real data": [(0.7, pytest.approx(0.804))]}

@@ -103,7 +103,7 @@ def test_recording_a_run_does_not_make_it_stale(tmp_path, monkeypatch):
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "claims.yaml").write_text("[]", encoding="utf-8")
     before = [folder_of(path, {"profile": profile}) for profile in ("laptop", "sample")]
-    recorded = tmp_path / "data" / "results" / "laptop" / "location.json"
+    recorded = tmp_path / "data" / "results" / "laptop" / "location" / "0.json"
     recorded.parent.mkdir(parents=True)
     recorded.write_text('{"origin": {}, "numbers": {"precision": 0.9}}', encoding="utf-8")
     after = [folder_of(path, {"profile": profile}) for profile in ("laptop", "sample")]

@@ -150,21 +150,21 @@ def test_figures_stay_readable_in_dark_mode(site, browser):
 
 
 def test_a_chapter_says_how_to_run_it_again(tmp_path, monkeypatch):
-    (tmp_path / "book" / "profiles" / "laptop").mkdir(parents=True)
-    (tmp_path / "data" / "results" / "laptop").mkdir(parents=True)
+    (tmp_path / "book" / "profiles" / "paper").mkdir(parents=True)
+    (tmp_path / "data" / "results" / "paper" / "toy").mkdir(parents=True)
     for module in (sphinx_ext, runs):
         monkeypatch.setattr(module, "shipped", lambda *parts: tmp_path.joinpath(*parts))
     (tmp_path / "book" / "times.json").write_text('{"toy": 12}', encoding="utf-8")
-    profile = tmp_path / "book" / "profiles" / "laptop" / "toy.yaml"
+    profile = tmp_path / "book" / "profiles" / "paper" / "toy.yaml"
     profile.write_text("source: real\nshares: [1]\nconvolutions: true\nsize: 1200\nseed: 0\n", encoding="utf-8")
     text = sphinx_ext.run_again("toy")
     assert "`mia run toy`: about 12 seconds on 2 cores, profile sample" in text
-    assert "`mia run toy --profile laptop`: not recorded" in text
+    assert "`mia run toy --profile paper`: not recorded" in text
     assert "`papermill book/toy.ipynb out.ipynb -p size 1200`" in text
-    assert "paper" not in text.replace("papermill", "")
-    recorded = tmp_path / "data" / "results" / "laptop" / "toy.json"
-    origin = Origin("toy", "laptop", 0, Provenance("set", "sample", "here", "none", "0" * 64))
-    run = Run(origin, {}, {"seconds": 430.0, "peak memory in MiB": 1536})
+    assert "laptop" not in text
+    recorded = tmp_path / "data" / "results" / "paper" / "toy" / "0.json"
+    origin = Origin("toy", "paper", 0, Provenance("set", "sample", "here", "none", "0" * 64))
+    run = Run(origin, {}, details={"seconds": 430.0, "peak memory in MiB": 1536})
     recorded.write_text(json.dumps(run.to_dict()), encoding="utf-8")
     assert "7 minutes and 1.5 GiB from an empty cache" in sphinx_ext.run_again("toy")
     assert sphinx_ext.run_again("unknown").count("\n- ") == 1

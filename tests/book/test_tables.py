@@ -46,7 +46,7 @@ def test_verdicts_name_each_claim_and_keep_the_run():
     lines = dict(line.split(": ") for line in repr(table).splitlines())
     assert lines["location-train-accuracy"] == "reproduced"
     assert lines["location-test-accuracy"] == "not reproduced"
-    assert lines["location-recall"] == "not reproduced"
+    assert lines["location-recall"] == "not testable here (not defined)"
     assert lines["location-above-gap"] == "not testable here (not measured)"
     data, metadata = table._repr_mimebundle_()
     assert data["text/plain"] == repr(table)
