@@ -82,9 +82,9 @@ class Archive:
         return n_classes or self.classes[-1]
 
     def read(self, path, *labels):
-        """Return the records and classes in a file, or in two, and their names; a `DataError` if it is not the official one.
+        """Return the records and classes of a file, or of two, and its name; a `DataError` if they are not official.
 
-        What counts is the content: browsers unpack archives, and leave the name.
+        The content counts, not the name: browsers unpack an archive and leave it its name.
         """
         try:
             x, y = self._npz(path) if path.suffix == ".npz" else self._lines(path, *labels)
@@ -123,10 +123,11 @@ class Archive:
             if ((labels == 1).sum(axis=1) != 1).any() or ((labels != 0).sum(axis=1) != 1).any():
                 raise ValueError("a row of one-hot labels must have a single 1, and 0 elsewhere")
             return x, labels.argmax(axis=1).astype(np.int64)
-        first, last = labels.min(), labels.max()
-        if labels.size != len(x) or (first, last) not in ((0, n_classes - 1), (1, n_classes)) or (labels % 1).any():
+        official = ((0, n_classes - 1), (1, n_classes))
+        numeric = labels.dtype.kind in "iuf" and labels.size == len(x)
+        if not numeric or (labels.min(), labels.max()) not in official or (labels % 1).any():
             raise ValueError(f"labels must be one-hot in {n_classes} columns, or whole numbers from 0 or from 1")
-        return x, labels.reshape(-1).astype(np.int64) - int(first)
+        return x, labels.reshape(-1).astype(np.int64) - int(labels.min())
 
 
 class Purchase(Archive):

@@ -222,7 +222,7 @@ def test_a_bad_download_is_one_sentence_and_leaves_the_cache_clean(download, off
         download(official, **answer)
     message = str(caught.value)
     if wrong in ("truncated", "another file") and official.name not in BY_TORCHVISION:
-        assert ("does not have sha256" if official.pinned else "download it again") in message
+        assert ("does not have sha256" if official.pinned else "get it again") in message
     else:
         assert "could not be downloaded" in message
     assert "\n" not in message
@@ -289,7 +289,7 @@ def test_a_folder_of_ones_own_comes_first(download, tmp_path, monkeypatch):
 def test_what_is_not_the_official_format_is_refused(tmp_path, content):
     path = tmp_path / "dataset_location.tgz"
     path.write_bytes(content)
-    with pytest.raises(DataError, match="is not the official Location archive"):
+    with pytest.raises(DataError, match="does not hold the official Location records"):
         catalog.readers()["location"].read(path)
 
 
@@ -321,7 +321,7 @@ def feats(text, labels="100\n1\n7\n"):
         (1, tar(dataset_purchase="1,0,1,1\n2,1,0\n100,1,1,1\n"), "does not have 3 features"),
         (1, tar(dataset_purchase="0,0,1,1\n2,1,0,1\n3,1,1,1\n"), "classes, counted from 1"),
         (1, tar(dataset_purchase="x,0,1,1\n"), "invalid literal"),
-        (1, tar(dataset_purchase=""), "not the official Purchase archive"),
+        (1, tar(dataset_purchase=""), "not hold the official Purchase records"),
         (2, feats("0,1,1\n1,0,0\n"), "2 records but 3 classes"),
         (2, feats("0,1,1\n1;0,0\n0,0,1\n"), "features must be 0 or 1"),
         (2, feats("0,1,1\n1,0,0\n0,0,1\n", "3\n1\n7\n"), "in 7 classes, not 3 x 3 in 100"),
@@ -390,4 +390,4 @@ def test_cifar(download, official, n_classes, n_images):
     np.testing.assert_array_equal(data.y, n_classes - 1 - np.arange(n_images))
     red_then_green = np.arange(2048, dtype=np.uint16).astype(np.uint8).reshape(2, 32, 32)
     np.testing.assert_array_equal(data.x[0, :, :, :2], red_then_green.transpose(1, 2, 0))
-    assert data.provenance.source.endswith("all official images, training then test")
+    assert data.provenance.source.endswith(f"all {n_images} official images, training then test")
