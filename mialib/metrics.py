@@ -148,11 +148,12 @@ def tpr_at_fpr(member, score, fpr):
 def median(values, level=LEVEL):
     """Return the median of classes as the paper reads it off a CDF, with an interval from order statistics.
 
-    Classes that are NaN are left out; the others are taken for a sample of many like them.
+    Classes that are NaN are left out; the others are taken for a sample of many like them. Of fewer than six, not even
+    the least and the largest hold the median between them as often as an interval must: there is none.
     """
     ordered, _ = cdf(values)
-    if not len(ordered):
-        return UNDEFINED
+    if 2 * 0.5 ** len(ordered) > 1 - level:
+        return Estimate(quantiles(ordered, (0.5,))[0])
     low, high = binom.ppf([(1 - level) / 2, (1 + level) / 2], len(ordered), 0.5).astype(int)
     return Estimate(quantiles(ordered, (0.5,))[0], ordered[max(0, low - 1)], ordered[min(high, len(ordered) - 1)])
 

@@ -148,11 +148,18 @@ def test_the_median_has_an_interval_of_order_statistics():
     values = np.append(np.arange(1.0, 101.0), np.nan)
     found = metrics.median(values)
     assert (found, found.low, found.high) == (50, 40, 61)  # the textbook's ranks for 100
-    assert metrics.median(np.array([0.3])) == 0.3
     assert np.isnan(metrics.median(np.array([np.nan])))
 
 
-def test_the_interval_of_a_median_covers_it():
+@pytest.mark.parametrize("n", [6, 7, 10, 61])
+def test_the_interval_of_a_median_covers_it(n):
     rng = np.random.default_rng(1)
-    found = [metrics.median(rng.random(61)) for _ in range(400)]
+    found = [metrics.median(rng.random(n)) for _ in range(1000)]
     assert 0.94 < np.mean([one.low <= 0.5 <= one.high for one in found]) < 0.999
+
+
+def test_the_median_of_fewer_than_six_classes_has_no_interval():
+    """Between the least and the largest of five it lies for 94 % of samples, of two for half of them."""
+    for n in range(1, 6):
+        found = metrics.median(np.append(np.arange(n), np.nan))
+        assert (found, np.isnan([found.low, found.high]).all()) == ((n - 1) // 2, True)
