@@ -204,8 +204,11 @@ def _fit(recipe, x, y, n_classes, seed, noise):
             batch = np.flatnonzero(draw.random(len(x)) < rate)
             if len(batch):
                 loss(module(x[batch]), y[batch]).backward()
-                optimiser.step()
-                optimiser.zero_grad()
+            else:  # no record's gradient, and the noise all the same: the accountant counts it
+                for parameter in module.parameters():
+                    parameter.grad = torch.zeros_like(parameter)
+            optimiser.step()
+            optimiser.zero_grad()
     for linear, (weights, biases) in zip(_linears(inside), stack.layers(stack.parameters), strict=True):
         weights[0].copy_(linear.weight.detach().T)
         biases[0, 0].copy_(linear.bias.detach())

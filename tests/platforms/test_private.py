@@ -59,6 +59,23 @@ def test_training_is_dp_sgd_as_written(data, monkeypatch, clip, noise, batch_siz
         np.testing.assert_allclose(biases[0, 0].numpy(), b, atol=2e-4)
 
 
+def test_an_update_without_records_has_the_noise_that_the_accountant_counts(data, monkeypatch):
+    """At one record of 20 in expectation, a third of all updates has none."""
+    from opacus.optimizers import DPOptimizerFastGradientClipping as Optimiser
+
+    added, add_noise = [], Optimiser.add_noise
+
+    def count(self):
+        add_noise(self)
+        added.append(float(self.params[0].grad.std()))
+
+    monkeypatch.setattr(Optimiser, "add_noise", count)
+    recipe = replace(FREE, epsilon=8, epochs=2, batch_size=1)
+    recipe.train(data, np.arange(20)[None], children(4, 1))
+    assert len(added) == recipe.sampling(20)[1] == 40
+    np.testing.assert_allclose(added, recipe.noise_multiplier(20) * recipe.max_grad_norm, rtol=0.2)
+
+
 @pytest.mark.parametrize("accountant", private.ACCOUNTANTS)
 def test_less_epsilon_takes_more_noise_and_what_is_spent_is_what_was_asked(accountant):
     recipes = [replace(FREE, epsilon=e, accountant=accountant) for e in (0.5, 2, 8)]
