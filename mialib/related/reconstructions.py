@@ -11,6 +11,7 @@ from sklearn.metrics import pairwise_distances
 
 from mialib import metrics
 from mialib.attack.experiment import Result
+from mialib.base.seeding import stream
 from mialib.datasets.features import as_features, pixels
 from mialib.models.stack import Stack
 from mialib.related.inversion import invert
@@ -48,19 +49,21 @@ def nearest(points, labels, x, y):
     return np.stack([x[r[distances(p[None], x[r]).argmin()]] for p, r in zip(points, rows, strict=True)])
 
 
-def closeness(points, labels, members, held_out):
+def closeness(points, labels, members, held_out, seed=0):
     """Say of each point whether it is an average of its class, or near a record; a DataFrame of one row each.
 
     `members` and `held_out` are pairs of records, or their features, and true classes: those that the model was
-    trained on, and others. In a class, as many of one are looked at as of the other.
+    trained on, and others. In a class, as many of one are looked at as of the other, drawn from the seed.
     """
+    rng = np.random.default_rng(seed)
     means = class_means(*members, int(max(members[1].max(), labels.max())) + 1)
     likeness = correlations(points, means)
     rows = []
     for i, c in enumerate(labels):
         of_class = [x[y == c] for x, y in (members, held_out)]
         n, point = min(map(len, of_class)), points[i : i + 1]
-        member, other = (distances(point, x[:n]).min(initial=np.inf) for x in of_class)
+        drawn = (x[rng.permutation(len(x))[:n]] for x in of_class)
+        member, other = (distances(point, x).min(initial=np.inf) for x in drawn)
         rows.append(
             {
                 "distance to the class mean": distances(point, means[c : c + 1]).item(),
@@ -124,12 +127,13 @@ class Inverted:
         """Hold reconstructions against other images: means over classes of what `closeness` measures, a dict of dict.
 
         By kind of image, numbers by name, each for pixels and for the features of a shadow model. `n_others` images
-        from the shadows' pool, which the target has not seen, are there to compare with.
+        drawn from the shadows' pool, which the target has not seen, are there to compare with.
         """
-        classes = np.arange(self.result.data.n_classes)
+        classes, pool = np.arange(self.result.data.n_classes), self.result.split.pool
+        others = np.random.default_rng(stream(self.result.experiment.seed, "numbers")).permutation(pool)[:n_others]
         kinds = {
             "a reconstruction": (self.images[start], classes),
-            "an image": self._records(self.result.split.pool[:n_others]),
+            "an image": self._records(others),
             "a class mean": (self.means, classes),
             "plain grey": (np.full_like(self.means, 0.5), classes),
         }

@@ -9,6 +9,7 @@ from mialib.datasets.features import pixels
 from mialib.models.cache import ModelCache
 from mialib.models.cnn import CNN
 from mialib.models.training import Recipe
+from mialib.related import reconstructions
 from mialib.related.inversion import Flat, Inversion, Reconstructions, invert
 from mialib.related.reconstructions import distances, inversion_numbers, invert_target
 
@@ -17,7 +18,7 @@ SHAPE = (8, 8)
 
 @pytest.fixture(scope="module")
 def inverted(squares, tmp_path_factory):
-    x, y = squares
+    x, y = (part[np.argsort(squares[1])] for part in squares)  # by class, as the MNIST sample is
     data = Dataset(x, y, 3, Provenance("toy", "stand-in", "generated", "none", array_sha256(x, y)))
     recipe = Recipe(CNN(((4, 3),), (8,)), epochs=15, batch_size=20, learning_rate=0.01)
     cache = ModelCache(tmp_path_factory.mktemp("models"))
@@ -56,7 +57,7 @@ def test_nearest_records_are_of_their_side_and_class(inverted):
     for name, rows in (("nearest training image", split.target_in), ("nearest unseen image", split.target_out)):
         for c, image in enumerate(inverted.nearest("black")[name]):
             of_class = pixels(data.x[rows[data.y[rows] == c]])
-            assert distances(image[None], of_class).min() == 0
+            assert distances(image[None], of_class).min() == pytest.approx(0, abs=1e-6)
             from_start = distances(inverted.images["black"][c : c + 1], of_class)
             own = distances(inverted.images["black"][c : c + 1], image[None]).item()
             assert own == pytest.approx(from_start.min())
@@ -76,6 +77,17 @@ def test_the_numbers_of_an_inverted_target(inverted):
     assert set(aucs) == {"shadow AUC"} | {
         f"inversion AUC from {s}{v}" for s in ("black", "grey") for v in ("", ", in features")
     }
+
+
+def test_the_images_to_compare_with_are_of_every_class(inverted, monkeypatch):
+    of_kind, closeness = [], reconstructions.closeness
+    monkeypatch.setattr(
+        reconstructions,
+        "closeness",
+        lambda *given: of_kind.append(np.bincount(given[1], minlength=3)) or closeness(*given),
+    )
+    inverted.closeness("black", 30)
+    assert (min(of_kind[2]), sum(of_kind[2])) >= (4, 30)  # the first 30 of the pool are of one class
 
 
 def test_distance_to_a_copy_tells_the_member(inverted):
