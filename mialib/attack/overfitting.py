@@ -1,11 +1,10 @@
 """Overfitting and leakage over many targets and classes (§VIII, Figures 10 to 12)."""
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from scipy.stats import ConstantInputWarning, spearmanr
+from scipy.stats import rankdata
 from sklearn.ensemble import RandomForestClassifier
 
 from mialib import metrics
@@ -135,15 +134,17 @@ def rank_correlation(x, y, seed=0, n_resamples=1000, level=0.95):
     if len(pairs) < MANY:
         return metrics.Estimate(_spearman(pairs))
     rng = np.random.default_rng(seed)
-    values = np.array([_spearman(pairs[rng.integers(0, len(pairs), len(pairs))]) for _ in range(n_resamples)])
-    low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
+    rows = np.stack([rng.integers(0, len(pairs), len(pairs)) for _ in range(n_resamples)])
+    low, high = np.nanquantile(_spearman(pairs[rows]), [(1 - level) / 2, (1 + level) / 2])
     return metrics.Estimate(_spearman(pairs), low, high)
 
 
 def _spearman(pairs):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConstantInputWarning)  # NaN, where a resample is constant
-        return float(spearmanr(*pairs.T).statistic)
+    """Return the rank correlation of pairs, (..., n, 2), of all resamples at once; by scipy it takes 0.4 ms each."""
+    ranks = rankdata(pairs, axis=-2)
+    ranks -= ranks.mean(axis=-2, keepdims=True)
+    with np.errstate(invalid="ignore"):  # NaN, where a resample is constant
+        return ranks.prod(axis=-1).sum(axis=-1) / np.sqrt((ranks**2).sum(axis=-2).prod(axis=-1))
 
 
 def correlations(parts, seed=0):
