@@ -45,6 +45,8 @@ def test_recall_at_few_false_positives():
     probability = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
     assert metrics.tpr_at_fpr(member, probability, 0.0) == pytest.approx(2 / 3)
     assert metrics.tpr_at_fpr(member, probability, 1 / 3) == 1
+    tied = [True, True, False, False], np.array([0.9, 0.5, 0.5, 0.1])
+    assert metrics.tpr_at_fpr(*tied, 0.25) == 0.5  # what a threshold reaches, not a point between two of them
 
 
 def test_true_class_probability_and_entropy():

@@ -115,6 +115,16 @@ def test_only_mislabelled_pairs_of_one_class_count():
     assert abs(chance - 0.5) < 0.1
 
 
+def test_chance_among_the_mislabelled_is_a_95_percent_range(rng):
+    """Notices the fault of a range of 25 to 75 %: the deviation of such an area is that of Mann and Whitney."""
+    labels, member = np.zeros(100, int), np.arange(100) < 50
+    _, chance = comparisons.auc_of_mislabelled(
+        mislabelled(labels, labels + 1, member, rng.random(100)), n_shuffles=2000
+    )
+    half = 1.96 * np.sqrt(101 / (12 * 50 * 50))
+    assert (chance.low, chance.high) == (pytest.approx(0.5 - half, abs=0.02), pytest.approx(0.5 + half, abs=0.02))
+
+
 def test_without_mislabelled_pairs_there_is_no_area():
     auc, _ = comparisons.auc_of_mislabelled(mislabelled([0, 1], [0, 1], [1, 0], [0.5, 0.5]))
     assert np.isnan(auc)

@@ -9,9 +9,11 @@ from mialib.attack import lira
 from mialib.attack.comparisons import all_attacks, short_columns
 from mialib.attack.experiment import Experiment, run
 from mialib.attack.lira import Gaussians, logit_confidence, own_variance, shared_variance
+from mialib.attack.thresholds import best_threshold, confidence, negative_loss
 from mialib.datasets.splits import TargetHalves, split, target_halves
 from mialib.models.stack import NN
 from mialib.models.training import Recipe
+from mialib.platforms.mitigations import LabelOnly
 
 OVERFITTED = Experiment(100, 16, Recipe(NN((32,)), epochs=200, batch_size=20), seed=3)
 
@@ -64,6 +66,28 @@ def test_a_record_without_shadows_of_a_kind_is_not_judged(rng):
     assert np.isnan(lira.online_score(np.zeros(3), confidence, in_, shared_variance)).tolist() == [True, False, False]
     in_[:, 1] = [True] * 5 + [False]  # one shadow model without it has no variance of its own, but shares one
     assert np.isnan(lira.offline_score(np.zeros(3), confidence, in_, shared_variance)).tolist() == [True, False, False]
+
+
+def test_the_offline_threshold_holds_each_shadow_against_the_others_alone(rng):
+    """Notices the fault of a shadow model that is among the models it is held against."""
+    in_ = np.array([[1, 0, 0, 1], [0, 1, 0, 0], [0, 0, 1, 0], [1, 0, 0, 0]], bool)
+    confidence = rng.normal(size=(4, 4)) + 2 * in_
+    scores = []
+    for i in range(4):
+        out = [confidence[[j for j in range(4) if j != i and not in_[j, record]], record] for record in range(4)]
+        squares = sum(((of - of.mean()) ** 2).sum() for of in out)
+        deviation = np.sqrt(squares / sum(len(of) - 1 for of in out))
+        scores.append([(confidence[i, record] - of.mean()) / deviation for record, of in enumerate(out)])
+    expected = best_threshold(in_.ravel(), np.ravel(scores))
+    assert lira.offline_threshold(confidence, in_, shared_variance) == pytest.approx(expected)
+
+
+def test_all_that_offline_lira_goes_by_is_seen_through_a_filter(rng):
+    """Notices the fault of answers about the target's own records that are left unfiltered."""
+    plain = lira.Evidence(np.zeros(5, int), rng.random((3, 5, 2)), rng.random((3, 5)) < 0.5, rng.random((3, 7, 2)))
+    behind = plain.behind(LabelOnly())
+    np.testing.assert_array_equal(behind.vectors, LabelOnly()(plain.vectors))
+    np.testing.assert_array_equal(behind.own, LabelOnly()(plain.own))
 
 
 def test_few_shadows_share_a_variance():
@@ -158,6 +182,18 @@ def test_rivals_are_what_each_attack_says_alone(data):
     np.testing.assert_array_equal(found["LiRA, online"].inferred, lira.online(OVERFITTED, data).inferred)
     gap = result.target.train_accuracy / (result.target.train_accuracy + result.target.test_accuracy)
     assert metrics.precision(result.target.member, found["gap attack"].inferred) == pytest.approx(gap)
+
+
+def test_a_rivals_threshold_comes_from_the_shadows_and_not_from_the_target(data):
+    """Notices the fault of a threshold that is fitted on the target itself; halved answers tell the two apart."""
+    result = run(OVERFITTED, data)
+    halved = result.against(replace(result.target, vectors=result.target.vectors / 2))
+    attacks = all_attacks(halved)
+    for name, statistic in (("confidence threshold", confidence), ("loss threshold", negative_loss)):
+        found, shadows = attacks[name], halved.shadows
+        of_shadows = best_threshold(shadows.member, statistic(shadows.labels, shadows.vectors))
+        np.testing.assert_array_equal(found.inferred, found.score > of_shadows)
+        assert (found.inferred != (found.score > best_threshold(found.member, found.score))).any()
 
 
 def test_a_table_has_an_attack_a_row(data):

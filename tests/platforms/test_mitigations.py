@@ -240,13 +240,17 @@ def test_whoever_knows_the_temperature_undoes_it(data):
 
 
 def test_table_iii_has_the_papers_rows():
+    """Notices the fault of a row that answers as another, such as temperature 5 with 20."""
     rows = table_iii(RECIPE, dropout=(0.5,))
     for data in paper_table("table_iii").values():
         assert set(data) <= set(rows)
     assert rows["none"] == RECIPE
     assert rows["L2 5e-4"] == with_l2(RECIPE, 5e-4)
     assert rows["dropout 0.5"] == with_dropout(RECIPE, 0.5)
-    assert rows["rounding d = 3"] == Filtered(RECIPE, Rounding(3))
+    filters = [TopK(3), TopK(1), LabelOnly(), Rounding(3), Rounding(1), Temperature(5), Temperature(20)]
+    names = ["top k = 3", "top k = 1", "label only", "rounding d = 3", "rounding d = 1"]
+    for name, each in zip([*names, "temperature 5", "temperature 20"], filters, strict=True):
+        assert rows[name] == Filtered(RECIPE, each), name
 
 
 def test_training_mitigations_are_other_recipes():

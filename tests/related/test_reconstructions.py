@@ -90,6 +90,17 @@ def test_the_images_to_compare_with_are_of_every_class(inverted, monkeypatch):
     assert (min(of_kind[2]), sum(of_kind[2])) >= (4, 30)  # the first 30 of the pool are of one class
 
 
+def test_the_inversion_auc_is_high_where_members_are_nearer(inverted):
+    """Notices a wrong sign: the members here are the records nearest to the reconstruction of their class."""
+    parts, data = inverted.result.split, inverted.result.data
+    own = np.concatenate([parts.target_in, parts.target_out])
+    far = reconstructions.distance_to_class(inverted.images["black"], pixels(data.x[own]), data.y[own])
+    near, others = np.split(own[np.argsort(far)], 2)
+    told = replace(inverted, result=replace(inverted.result, split=replace(parts, target_in=near, target_out=others)))
+    assert told.membership_aucs()["inversion AUC from black"] == 1
+    assert told.membership_aucs()["inversion AUC from black, in features"] > 0.5
+
+
 def test_distance_to_a_copy_tells_the_member(inverted):
     """A reconstruction that is a member of each class gives that member away."""
     split, data = inverted.result.split, inverted.result.data
