@@ -1,6 +1,7 @@
 """The paper's attack: from shadow models' prediction vectors to a membership probability (§V-D, §VI-E)."""
 
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -23,6 +24,34 @@ ENOUGH = 10
 """Answers about members, and about non-members, from which a class has an attack model of its own."""
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """What prediction vectors go through on their way into an attack model, as the shadows' are distributed.
+
+    A filter such as a high temperature leaves differences of a thousandth, from which no network learns in the time
+    that it has. Vectors whose inputs all span less than 1 are stretched until the widest does; others stay.
+
+    Parameters
+    ----------
+    lowest : ndarray of float32, shape (classes,)
+    factor : float
+    """
+
+    lowest: np.ndarray
+    factor: float
+
+    @classmethod
+    def of(cls, vectors):
+        """Return what brings shadows' vectors, shape (n, classes), to a span of 1; the same in all inputs."""
+        lowest = vectors.min(axis=0)
+        span = float((vectors.max(axis=0) - lowest).max())
+        return cls(lowest, 1 / span) if 0 < span < 1 else cls(np.zeros_like(lowest), 1.0)
+
+    def __call__(self, vectors):
+        """Return stretched vectors, float32, shape (n, classes)."""
+        return ((vectors - self.lowest) * self.factor).astype(np.float32)
+
+
 class ClassAttack(Attack):
     """One attack model for each true class, all trained together (§V-D).
 
@@ -36,6 +65,8 @@ class ClassAttack(Attack):
     ----------
     stack_ : DenseStack
         The attack models, one for each entry of `classes_`.
+    stretch_ : Stretch
+        How their inputs are scaled.
     classes_ : ndarray of int
         True classes that have an attack model.
     missing_ : ndarray of int
@@ -82,7 +113,8 @@ class ClassAttack(Attack):
             )
         seeds = children(self.seed, n_classes)
         of_class = ([each[c] for c in self.classes_] for each in (rows, seeds))
-        self.stack_ = _fit_models(self.recipe, shadows.vectors, shadows.member, *of_class, n_jobs)
+        self.stretch_ = Stretch.of(shadows.vectors)
+        self.stack_ = _fit_models(self.recipe, self.stretch_(shadows.vectors), shadows.member, *of_class, n_jobs)
         return self
 
     @property
@@ -105,11 +137,11 @@ class ClassAttack(Attack):
         ndarray of float64, shape (n,)
             NaN for a record whose class is in `missing_`.
         """
-        labels = np.asarray(labels)
+        labels, seen = np.asarray(labels), self.stretch_(vectors)
         probability = np.full(len(labels), np.nan)
         for model, c in enumerate(self.classes_):
             rows = np.flatnonzero(labels == c)
-            probability[rows] = self.stack_.models(slice(model, model + 1)).predict_proba(vectors[rows])[0, :, 1]
+            probability[rows] = self.stack_.models(slice(model, model + 1)).predict_proba(seen[rows])[0, :, 1]
         return probability
 
 
@@ -130,7 +162,8 @@ class PooledAttack(Attack):
 
     def fit(self, shadows, n_jobs=-1):
         """Train the attack model on shadow models' `Answers`; return self."""
-        x = _with_class(shadows.labels, shadows.vectors)
+        self.stretch_ = Stretch.of(shadows.vectors)
+        x = _with_class(shadows.labels, self.stretch_(shadows.vectors))
         self.stack_ = _fit_models(self.recipe, x, shadows.member, [np.arange(len(x))], children(self.seed, 1), n_jobs)
         return self
 
@@ -141,7 +174,7 @@ class PooledAttack(Attack):
 
     def predict_proba(self, labels, vectors):
         """Return the membership probability of records, as `ClassAttack.predict_proba`."""
-        return self.stack_.predict_proba(_with_class(labels, vectors))[0, :, 1].astype(np.float64)
+        return self.stack_.predict_proba(_with_class(labels, self.stretch_(vectors)))[0, :, 1].astype(np.float64)
 
 
 def _fit_models(recipe, x, member, index, seeds, n_jobs):

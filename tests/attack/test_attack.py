@@ -1,9 +1,12 @@
+import warnings
+
 import numpy as np
 import pytest
 
 from mialib import metrics
 from mialib.attack.answers import Answers
-from mialib.attack.shadow import ClassAttack
+from mialib.attack.shadow import ClassAttack, PooledAttack, Stretch
+from mialib.platforms.mitigations import Temperature
 
 
 def answers(rng, n, n_classes=3, signal=0.0):
@@ -82,3 +85,30 @@ def test_accuracy_of_members_and_others():
     vectors = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]], np.float32)
     found = Answers(np.array([0, 1, 1, 0]), vectors, np.array([True, True, False, False]))
     assert (found.train_accuracy, found.test_accuracy) == (1.0, 0.5)
+
+
+def test_answers_at_a_high_temperature_are_stretched_and_others_stay():
+    rng = np.random.default_rng(0)
+    plain = rng.dirichlet(np.full(4, 0.1), 500).astype(np.float32)
+    flat = Temperature(50)(plain)
+    stretch = Stretch.of(flat)
+    seen = stretch(flat)
+    assert np.isclose((seen.max(axis=0) - seen.min(axis=0)).max(), 1)
+    assert np.allclose(seen.min(axis=0), 0)
+    assert np.allclose(np.diff(seen, axis=1) / np.diff(flat - flat.min(axis=0), axis=1), stretch.factor, rtol=1e-3)
+    assert np.allclose(Stretch.of(plain)(plain), plain, atol=0.02)
+    assert np.array_equal(Stretch.of(3 * plain)(plain), plain)
+    assert np.array_equal(Stretch.of(plain[:1])(plain), plain)
+
+
+@pytest.mark.parametrize("attack", [ClassAttack(), PooledAttack()])
+def test_what_a_high_temperature_hides_from_the_eye_it_does_not_hide_from_the_attack(attack):
+    rng = np.random.default_rng(1)
+    member = np.repeat([True, False], 400)
+    sure = np.where(member, 0.95, 0.6) + rng.uniform(-0.03, 0.03, 800)
+    vectors = np.stack([sure, 1 - sure], axis=1).astype(np.float32)
+    shadows = Answers(np.zeros(800, int), Temperature(500)(vectors), member)
+    assert np.ptp(shadows.vectors[:, 0]) < 0.01
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert attack.fit(shadows, n_jobs=1).infer(shadows).accuracy > 0.99
