@@ -20,7 +20,7 @@ import pandas as pd
 import psutil
 
 from mialib.base.machine import CLUSTER, progress, shipped, write_text
-from mialib.book import chapters, claims, costs
+from mialib.book import chapters, costs, ledger
 from mialib.book.chapters import SCOREBOARD, ChapterError
 from mialib.book.execution import code_of, executed
 from mialib.book.runs import recorded_path, recordings
@@ -133,7 +133,7 @@ def refresh(names):
 
 def write_score():
     """Write the score of the recorded runs where readers look: ``book/score.md`` and the README."""
-    line = claims.score_line()
+    line = ledger.score_line()
     write_text(shipped("book", "score.md"), f"{line}\n")
     readme = shipped("README.md")
     if readme.exists():
@@ -156,7 +156,7 @@ def record(name, profile, seed=0):
     data that may not ship. Returns the path of the JSON file, which is written whole or not at all. A ChapterError says
     that the chapter fails, or checks no claims.
     """
-    parameters = chapters.profile_parameters(name, profile) | {"seed": seed}
+    parameters = chapters.profile_parameters(name, profile, seed)
     found = executed(chapters.path(name), parameters)
     if found.run is None:
         raise ChapterError(f"{name} checks no claims, so there is nothing to record; record another chapter")

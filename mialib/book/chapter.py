@@ -1,10 +1,9 @@
 """A chapter as its notebook uses it: under which conditions it measures, and all that it shows."""
 
 from mialib import metrics
-from mialib.book import claims
+from mialib.book import ledger
 from mialib.book.runs import Origin, Run, recorded, recorded_path
 from mialib.book.tables import BLANK, Table, VerdictTable
-from mialib.datasets.dataset import join_provenances
 
 
 class Chapter:
@@ -18,7 +17,7 @@ class Chapter:
         Name of the set of parameters: ``sample``, ``laptop``, ``paper``, or one's own.
     seed : int
     dataset, *more : Dataset or Provenance
-        All that the numbers come from; the weakest decides whether they may judge a claim.
+        All that the numbers come from; a claim is judged by those that it names.
 
     Attributes
     ----------
@@ -27,8 +26,8 @@ class Chapter:
     """
 
     def __init__(self, name, profile, seed, dataset, *more):
-        data = join_provenances(*(getattr(of, "provenance", of) for of in (dataset, *more)))
-        self.origin, self._glued, self._arrays = Origin(name, profile, seed, data), {}, {}
+        sets = tuple(dict.fromkeys(getattr(of, "provenance", of) for of in (dataset, *more)))
+        self.origin, self._glued, self._arrays = Origin(name, profile, seed, sets), {}, {}
 
     @property
     def badge(self):
@@ -103,7 +102,7 @@ class Chapter:
         `numbers` itself to show all; `remarks` are further lines for the foot.
         """
         self.glue(numbers)
-        paper, recorded = claims.paper_values(self.origin.chapter), self.recorded
+        paper, recorded = ledger.paper_values(self.origin.chapter), self.recorded
         names = [name for name in numbers if name in paper or name in also]
         columns = {"here": numbers}
         if any(name in paper for name in names):
@@ -119,7 +118,7 @@ class Chapter:
 
         `rows` has the numbers of each mitigation; `data` is ``"Purchase"`` or ``"Texas"``.
         """
-        paper, recorded = claims.paper_table("table_iii")[data], self.recorded
+        paper, recorded = ledger.paper_table("Table III", data), self.recorded
         then = recorded.numbers if recorded else {}
         quantities = next(iter(paper.values()))
         cells = {}

@@ -35,10 +35,11 @@ def path(name):
     return known[name]
 
 
-def profile_parameters(name, profile):
+def profile_parameters(name, profile, seed=0):
     """Return a chapter's parameters in a profile, a dict; ``sample`` changes none.
 
-    A ChapterError says that the profile has no file for this chapter.
+    What the profile has under ``other seeds`` holds for all seeds but the first, 0: they need not repeat everything
+    that is dear. A ChapterError says that the profile has no file for this chapter.
     """
     if profile == "sample":
         return {}
@@ -46,7 +47,10 @@ def profile_parameters(name, profile):
     if not file.exists():
         raise ChapterError(f"profile {profile!r} has no parameters for {name}: {file} does not exist")
     parameters = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return parameters if name == SCOREBOARD else {"profile": profile, **parameters}
+    if name == SCOREBOARD:
+        return parameters
+    others = parameters.pop("other seeds", {})
+    return {"profile": profile, **parameters, **(others if seed else {}), "seed": seed}
 
 
 def all_parameters(name, profile):

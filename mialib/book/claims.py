@@ -1,20 +1,22 @@
-"""The ledger of claims: what the paper says, and whether it came out (``book/claims.yaml``)."""
+"""A claim of the paper, or beyond it: the region in which it holds, and what runs say of it."""
 
-from collections import Counter
+import re
 from dataclasses import dataclass
-from itertools import pairwise
-from pathlib import Path
-
-import yaml
+from itertools import pairwise, product
 
 from mialib import metrics
-from mialib.base.machine import shipped
-from mialib.book.runs import Run, recordings
+from mialib.book.runs import Run
 from mialib.datasets.dataset import KINDS
 
 REPRODUCED, NOT_REPRODUCED, UNDECIDED = "reproduced", "not reproduced", "undecided"
 NOT_TESTABLE = "not testable here"
 OUTCOMES = (REPRODUCED, NOT_REPRODUCED, UNDECIDED, NOT_TESTABLE)
+
+ON_PAPERS_DATA, ON_OTHER_DATA, BEYOND = "the paper's data", "other data", "beyond the paper"
+SCOPES = (ON_PAPERS_DATA, ON_OTHER_DATA, BEYOND)
+"""What a verdict is about. Those of different scopes are never added up."""
+
+ITEM = re.compile(r"(?:Table|Fig\.|Algorithm|§)\s?[IVX\d]+(?:-[A-Z])?")
 
 JUDGES = {
     "at_least": (lambda values, bound: [values[0] - bound], "at least {:g}"),
@@ -52,150 +54,110 @@ class Claim:
 
     Parameters
     ----------
-    id, chapter, statement : str
+    id, chapter : str
     where : str
-        Figure, table or section.
-    paper : str
-        The paper's value; empty where it gives none.
+        Figure, table or section; "talk" or "extension" for what is beyond the paper.
+    statement : str
     quantities : tuple of str
         Names of the numbers that are judged.
     judge : Judge
+        The region in which they must lie, set before the run.
     why : str
-        Why this bound.
-    data : tuple of str
-        Kinds of data that may judge it; never ``stand-in``.
+        Why this region.
+    paper : str
+        The paper's value; empty where it gives none.
+    on : tuple of str
+        Names of the data sets that the numbers are computed on, where the chapter has others too; any of them that a
+        run has.
+    untestable : str
+        Why no run here can judge it; empty if one can.
     """
 
     id: str
     chapter: str
     where: str
     statement: str
-    paper: str
     quantities: tuple[str, ...]
     judge: Judge
     why: str
-    data: tuple[str, ...]
+    paper: str = ""
+    on: tuple[str, ...] = ()
+    untestable: str = ""
 
-    def __post_init__(self):
-        if foreign := set(self.data) - set(KINDS[:2]):
-            raise ValueError(
-                f"claim {self.id} lets {', '.join(foreign)} judge it; only {' and '.join(KINDS[:2])} data may"
-            )
+    @property
+    def items(self):
+        """The tables, figures and sections of the paper that it is from, a list of str: none if it is beyond."""
+        shared = re.sub(r"(Tables?|Figs?\.|Fig\.) (\S+?),? and (\S+)", _each_alone, self.where)
+        return [match.group().replace("§ ", "§") for match in ITEM.finditer(shared)]
+
+    def data(self, run):
+        """Return the provenances of the data sets of a `Run` or `Recording` that the judged numbers come from."""
+        return [of for of in run.origin.sets if not self.on or of.name in self.on]
+
+    def scope(self, run=None):
+        """Return what a verdict on it is about, one of `SCOPES`; without a run, as if the paper's data were there."""
+        if not self.items:
+            return BEYOND
+        kinds = {of.kind for of in self.data(run)} if run else set()
+        return ON_OTHER_DATA if KINDS[1] in kinds else ON_PAPERS_DATA
 
     def verdict(self, run):
         """Hold what a `Run`, or a `Recording` of several, measured against the claim; return a `Verdict`.
 
-        Of several runs the mean and its interval between seeds decide: reproduced if all of the interval lies in the
-        region, not reproduced if all of it lies outside, undecided if it crosses a bound.
+        Of several runs the mean and its interval between seeds decide, of one the intervals of its numbers: reproduced
+        if all of the interval lies in the region, not reproduced if all of it lies outside, undecided if it crosses a
+        bound, or if there is none.
         """
-        values = tuple(run.numbers.get(name) for name in self.quantities)
         each = [[one.numbers.get(name) for name in self.quantities] for one in run.runs]
-        if any(value is None for of_run in each for value in of_run):
-            return Verdict(self, run, (), NOT_TESTABLE, None)
-        slacks = [metrics.mean(slack) for slack in zip(*map(self.judge.slacks, each), strict=True)]
-        least = float("nan") if any(slack != slack for slack in slacks) else min(slacks)
-        several = len(run.runs) > 1
-        if run.origin.data.kind not in self.data or least != least:
-            outcome = NOT_TESTABLE
-        elif all((slack.low if several else slack) >= 0 for slack in slacks):
-            outcome = REPRODUCED
-        else:
-            outside = any((slack.high if several else slack) < 0 for slack in slacks)
-            outcome = NOT_REPRODUCED if outside else UNDECIDED
-        return Verdict(self, run, values, outcome, float(least))
+        each = [of_run for of_run in each if None not in of_run]  # some sizes are measured from fewer seeds
+        if self.untestable or not each:
+            return Verdict(self, run, (), NOT_TESTABLE, self.untestable or "not measured")
+        values = tuple(run.numbers[name] for name in self.quantities)
+        if any(value != value for of_run in each for value in of_run):
+            return Verdict(self, run, values, NOT_TESTABLE, "not defined")
+        slacks = self._slacks(each)
+        if any(of.kind == KINDS[-1] for of in self.data(run)) or not self.data(run):
+            holds = "holds" if all(slack >= 0 for slack in slacks) else "fails"
+            return Verdict(self, run, values, NOT_TESTABLE, f"{holds} on the {KINDS[-1]}")
+        if any(slack.high < 0 for slack in slacks):
+            return Verdict(self, run, values, NOT_REPRODUCED)
+        if all(slack.low >= 0 for slack in slacks):
+            return Verdict(self, run, values, REPRODUCED)
+        no_interval = any(slack.low != slack.low for slack in slacks)
+        return Verdict(self, run, values, UNDECIDED, "one seed, no interval" if no_interval else "")
+
+    def _slacks(self, each):
+        """Return the distance from each bound as an Estimate: between seeds, or of one from its numbers' intervals."""
+        if len(each) > 1:
+            return [metrics.mean(of_seeds) for of_seeds in zip(*map(self.judge.slacks, each), strict=True)]
+        ends = [(getattr(v, "low", float("nan")), getattr(v, "high", float("nan"))) for v in each[0]]
+        corners = list(zip(*map(self.judge.slacks, product(*ends)), strict=True))
+        found = self.judge.slacks(each[0])
+        if any(end != end for pair in ends for end in pair):
+            return [metrics.Estimate(slack) for slack in found]
+        return [metrics.Estimate(slack, min(of), max(of)) for slack, of in zip(found, corners, strict=True)]
+
+
+def _each_alone(match):
+    kind, first, second = match.groups()
+    kind = kind.replace("Tables", "Table").replace("Figs.", "Fig.")
+    return f"{kind} {first}, {kind} {second}"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim, judged by the values that a run measured: none, and no slack (the least), if it did not."""
+    """A claim, judged by the values that a run measured: none if it did not. `note` says more where there is more."""
 
     claim: Claim
     run: Run
     values: tuple
     outcome: str
-    slack: float | None
+    note: str = ""
+
+    @property
+    def scope(self):
+        """What the verdict is about, one of `SCOPES`."""
+        return self.claim.scope(self.run)
 
     def __str__(self):
-        if self.outcome != NOT_TESTABLE:
-            return self.outcome
-        if self.slack is None:
-            return f"{NOT_TESTABLE} (not measured)"
-        if self.slack != self.slack:
-            return f"{NOT_TESTABLE} (not defined)"
-        return f"{NOT_TESTABLE} ({'holds' if self.slack >= 0 else 'fails'} on the {self.run.origin.data.kind})"
-
-
-def read_claims(path=None):
-    """Return the claims of a ledger, a list of `Claim`; by default those of the project's ``book/claims.yaml``.
-
-    A ValueError says that an id is there twice, or an entry is not one `Claim` with one judge.
-    """
-    claims = []
-    for entry in yaml.safe_load(Path(path or shipped("book", "claims.yaml")).read_text(encoding="utf-8")):
-        try:
-            ((kind, bounds),) = entry["judge"].items()
-            judge = Judge(kind, tuple(bounds) if isinstance(bounds, list) else (bounds,))
-            quantities, data = tuple(entry["quantities"]), tuple(entry["data"])
-            claims.append(Claim(**{**entry, "judge": judge, "quantities": quantities, "data": data}))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(f"claim {entry.get('id')!r} is not well formed: {error}") from error
-    if twice := [name for name, n in Counter(claim.id for claim in claims).items() if n > 1]:
-        raise ValueError(f"claims.yaml has an id twice: {', '.join(sorted(twice))}")
-    return claims
-
-
-def verdicts(run):
-    """Judge the claims of a run's chapter; return a list of `Verdict`, in the ledger's order."""
-    return [claim.verdict(run) for claim in read_claims() if claim.chapter == run.origin.chapter]
-
-
-def verdict_of(claim, runs):
-    """Return the `Verdict` on a claim by runs, a dict by chapter; None if its chapter has none."""
-    return claim.verdict(runs[claim.chapter]) if claim.chapter in runs else None
-
-
-def score(runs):
-    """Return how many claims have each outcome by runs, a dict by chapter; without a run, a claim is not testable."""
-    counts = dict.fromkeys(OUTCOMES, 0)
-    for claim in read_claims():
-        verdict = verdict_of(claim, runs)
-        counts[verdict.outcome if verdict else NOT_TESTABLE] += 1
-    return counts
-
-
-def score_line():
-    """Return the score of the recorded runs, one sentence."""
-    runs = recordings()
-    counts, several = score(runs), sum(len(of.runs) > 1 for of in runs.values())
-    return (
-        f"Of {sum(counts.values())} claims, the recorded runs of {len(runs)} chapters ({several} from several seeds) "
-        f"reproduced {counts[REPRODUCED]} and did not reproduce {counts[NOT_REPRODUCED]}; "
-        f"{counts[UNDECIDED]} are undecided, {counts[NOT_TESTABLE]} not testable here."
-    )
-
-
-def paper_values(chapter):
-    """Return the paper's numbers for a chapter, a dict from quantity to float."""
-    return {c.quantities[0]: float(c.paper) for c in read_claims() if c.chapter == chapter and c.paper}
-
-
-def paper_points(runs):
-    """Return the paper's numbers with ours, as `mialib.plots.points.paper_against_ours` takes them.
-
-    `runs` has a dict from chapter to `Run` by name, such as ``laptop``. What is returned has a list of pairs, the
-    paper's value and ours, by name and kind of data.
-    """
-    paper = {(claim.chapter, claim.quantities[0]): float(claim.paper) for claim in read_claims() if claim.paper}
-    points = {}
-    for name, of_chapter in runs.items():
-        for (chapter, quantity), value in paper.items():
-            run = of_chapter.get(chapter)
-            if run and quantity in run.numbers:
-                kind = f"{name}, {run.origin.data.kind} data"
-                points.setdefault(kind, []).append((value, float(run.numbers[quantity])))
-    return points
-
-
-def paper_table(name):
-    """Return a table of the paper, from ``book/<name>.yaml``: nested dicts of float."""
-    return yaml.safe_load(shipped("book", f"{name}.yaml").read_text(encoding="utf-8"))
+        return f"{self.outcome} ({self.note})" if self.note else self.outcome

@@ -161,7 +161,7 @@ def folder_of(chapter, parameters):
         "cells": [[cell.cell_type, cell.source, cell.metadata.get("tags", [])] for cell in cells],
         "parameters": parameters,
         "code": code_sha256(path.read_text("utf-8") for path in code),
-        "claims": shipped("book", "claims.yaml").read_text("utf-8"),
+        "claims": [shipped("book", name).read_text("utf-8") for name in ("claims.yaml", "paper.yaml")],
         "data": [*_files(os.environ.get("MIALIB_DATA")), *_files(shipped("data"))],
         "recorded": [[run[part] for part in ("origin", "numbers")] for run in others],
         "versions": [version(name) for name in ("torch", "numpy", "scikit-learn", "matplotlib")],

@@ -9,7 +9,7 @@ import numpy as np
 
 from mialib import metrics
 from mialib.base.machine import shipped
-from mialib.datasets.dataset import Provenance
+from mialib.datasets.dataset import Provenance, join_provenances
 from mialib.metrics import Estimate
 
 PROFILES = ("paper", "laptop")
@@ -18,12 +18,26 @@ PROFILES = ("paper", "laptop")
 
 @dataclass(frozen=True)
 class Origin:
-    """The conditions under which a chapter measured its numbers; `seed` is an int, or says which of several runs."""
+    """The conditions under which a chapter measured its numbers.
+
+    Parameters
+    ----------
+    chapter, profile : str
+    seed : int or str
+        Or which seeds several runs had.
+    sets : tuple of Provenance
+        Of all data sets that its numbers come from.
+    """
 
     chapter: str
     profile: str
     seed: int | str
-    data: Provenance
+    sets: tuple[Provenance, ...]
+
+    @property
+    def data(self):
+        """All data sets as one `Provenance`, its kind the weakest of theirs."""
+        return join_provenances(*self.sets)
 
     @property
     def badge(self):
@@ -59,10 +73,7 @@ class Run:
 
     def to_dict(self):
         """Return the run as plain dicts that JSON can hold."""
-        numbers = {
-            name: {"value": float(v), "low": v.low, "high": v.high} if isinstance(v, Estimate) else v
-            for name, v in self.numbers.items()
-        }
+        numbers = {name: _plain(v) if isinstance(v, Estimate) else v for name, v in self.numbers.items()}
         arrays = {"arrays": self.arrays} if self.arrays else {}
         return {"origin": asdict(self.origin), "numbers": numbers, **arrays, **self.details}
 
@@ -71,8 +82,22 @@ class Run:
         """Return the Run that `to_dict` came from."""
         details = dict(fields)
         origin, numbers, arrays = details.pop("origin"), details.pop("numbers"), details.pop("arrays", {})
-        numbers = {name: Estimate(**v) if isinstance(v, dict) else v for name, v in numbers.items()}
-        return cls(Origin(**{**origin, "data": Provenance(**origin["data"])}), numbers, arrays, details)
+        numbers = {name: _measured(v) for name, v in numbers.items()}
+        sets = tuple(Provenance(**of) for of in origin["sets"])
+        return cls(Origin(**{**origin, "sets": sets}), numbers, arrays, details)
+
+
+def _plain(estimate):
+    """Return an estimate as a dict; JSON knows no NaN, so what is not defined is left out."""
+    parts = {"value": float(estimate), "low": estimate.low, "high": estimate.high}
+    return {name: part for name, part in parts.items() if part == part}
+
+
+def _measured(value):
+    """Return a number as it was before JSON, for which NaN is null."""
+    if isinstance(value, dict):
+        return Estimate(**{"value": np.nan, **value})
+    return np.nan if value is None else value
 
 
 @dataclass(frozen=True)

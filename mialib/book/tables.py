@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mialib.book import claims
+from mialib.book import ledger
 from mialib.metrics import Estimate
 
 BLANK = "–"
@@ -56,7 +56,7 @@ class VerdictTable(Table):
     """
 
     def __init__(self, run):
-        self.run, self.verdicts = run, claims.verdicts(run)
+        self.run, self.verdicts = run, ledger.verdicts(run)
         rows = {
             verdict.claim.id: {
                 "claim": f"{verdict.claim.statement} ({verdict.claim.where})",
@@ -83,13 +83,13 @@ def _values(verdict):
 def scoreboard(runs, chapter=None, outcome=None):
     """Return the `Table` of every claim with the paper's value, and what each run says of it.
 
-    `runs` has the runs of chapters, by chapter, for each column heading, such as ``laptop``. Only claims of a
+    `runs` has the runs of chapters, by chapter, for each column heading, such as ``paper``. Only claims of a
     `chapter`, or those that some run judged with an `outcome`, may be shown.
     """
     rows = {}
-    for claim in claims.read_claims():
-        verdicts = {name: claims.verdict_of(claim, column) for name, column in runs.items() if column}
-        outcomes = [verdict.outcome for verdict in verdicts.values() if verdict]
+    for claim in ledger.read_claims():
+        verdicts = {name: ledger.verdict_of(claim, column) for name, column in runs.items() if column}
+        outcomes = [verdict.outcome for verdict in verdicts.values()]
         if chapter not in (None, claim.chapter) or (outcome and outcome not in outcomes):
             continue
         rows[claim.id] = {
@@ -98,14 +98,39 @@ def scoreboard(runs, chapter=None, outcome=None):
             "paper": claim.paper or BLANK,
         }
         for name, verdict in verdicts.items():
-            rows[claim.id][name] = f"{_values(verdict)}: {verdict}" if verdict else claims.NOT_TESTABLE
+            rows[claim.id][name] = f"{_values(verdict)}: {verdict}"
+            rows[claim.id].setdefault("on", verdict.scope)
     return Table(rows, "where the runs come from: see the table of runs", "mialib-claims")
 
 
 def score_table(runs):
-    """Return the `Table` of how many claims each run has with each outcome; `runs` as for `scoreboard`."""
-    rows = {name: claims.score(column) for name, column in runs.items() if column}
-    return Table(rows, f"{len(claims.read_claims())} claims in the ledger")
+    """Return the `Table` of how many claims each run has with each outcome, by scope; `runs` as for `scoreboard`."""
+    rows = {
+        f"{name}: {scope}": counts
+        for name, column in runs.items()
+        if column
+        for scope, counts in ledger.score(column).items()
+    }
+    return Table(rows, f"{len(ledger.read_claims())} claims in the ledger")
+
+
+def item_table(runs):
+    """Return the `Table` of the paper's tables and figures, and of its sections, with the claims on each.
+
+    `runs` are of one column of `scoreboard`, by chapter.
+    """
+    rows = {
+        (item, verdict.claim.id): {
+            "paper": verdict.claim.paper or BLANK,
+            "ours": _values(verdict),
+            "on": verdict.scope,
+            "verdict": str(verdict),
+        }
+        for item, verdicts in ledger.by_item(runs).items()
+        for verdict in verdicts
+    }
+    frame = pd.DataFrame(list(rows.values()), pd.MultiIndex.from_tuples(rows, names=["item", "claim"]))
+    return Table(frame, "each number that the paper prints has a claim")
 
 
 def run_table(runs):

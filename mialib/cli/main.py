@@ -110,14 +110,20 @@ def record(arguments):
 
 
 def show_claims(arguments):
-    """Print the ledger of claims."""
-    from mialib.book.claims import read_claims
+    """Print the ledger of claims, and how many of them the recorded runs bear out."""
+    from mialib.book import ledger, tables
+    from mialib.book.runs import recordings
 
-    for claim in read_claims():
-        if arguments.chapter in (None, claim.chapter):
-            print(f"{claim.id}  ({claim.where}; {claim.chapter})\n  {claim.statement}")
-            print(f"  paper: {claim.paper or 'no value'}; judged: {', '.join(claim.quantities)} {claim.judge}")
-            print(f"  {claim.why}")
+    runs = recordings()
+    if arguments.by_figure:
+        print(tables.item_table(runs).frame.to_string())
+    else:
+        for claim in ledger.read_claims():
+            if arguments.chapter in (None, claim.chapter):
+                print(f"{claim.id}  ({claim.where}; {claim.chapter})\n  {claim.statement}")
+                print(f"  paper: {claim.paper or 'no value'}; judged: {', '.join(claim.quantities)} {claim.judge}")
+                print(f"  {claim.why}\n  {ledger.verdict_of(claim, runs)}")
+    print(tables.score_table({"recorded": runs}))
 
 
 def cache(arguments):
@@ -178,7 +184,9 @@ def parser():
     option("--check", action="store_true", help="only say which recordings are older than the code they ran")
     serve.add_options(command("serve", serve.serve), _parameter)
     audit.add_options(command("audit", audit.audit))
-    command("claims", show_claims)("--chapter")
+    option = command("claims", show_claims)
+    option("--chapter")
+    option("--by-figure", action="store_true", help="a table of the paper's tables, figures and sections instead")
     command("cache", cache)("--clear", action="store_true")
     return mia
 
