@@ -160,7 +160,8 @@ def record(name, profile, seed=0):
     found = executed(chapters.path(name), parameters)
     if found.run is None:
         raise ChapterError(f"{name} checks no claims, so there is nothing to record; record another chapter")
-    run = replace(found.run, details={"parameters": parameters, **found.took, **_circumstances(chapters.path(name))})
+    complete = chapters.all_parameters(name, profile, seed)
+    run = replace(found.run, details={"parameters": complete, **found.took, **_circumstances(chapters.path(name))})
     path = recorded_path(name, profile, seed)
     write_text(path, json.dumps(run.to_dict(), indent=1, ensure_ascii=False) + "\n")
     for figure in _figures(found.notebook, "recorded"):
@@ -189,12 +190,18 @@ def _processor():
 
 
 def outdated(*profiles):
-    """Return the recorded seeds whose chapter, or the code that it depends on, has changed since, by chapter."""
+    """Return the recorded seeds whose parameters, or the code that decides what they measure, are others now.
+
+    A dict by chapter.
+    """
     found = {}
     for name, recording in recordings(*profiles).items():
         code = code_of(chapters.path(name))
-        if seeds := [run.origin.seed for run in recording.runs if run.details.get("code") != code]:
-            found[name] = seeds
+        for run in recording.runs:
+            of = run.origin
+            now = {"code": code, "parameters": chapters.all_parameters(name, of.profile, of.seed)}
+            if any(run.details.get(part) != value for part, value in now.items()):
+                found.setdefault(name, []).append(of.seed)
     return found
 
 

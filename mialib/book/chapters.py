@@ -53,9 +53,9 @@ def profile_parameters(name, profile, seed=0):
     return {"profile": profile, **parameters, **(others if seed else {}), "seed": seed}
 
 
-def all_parameters(name, profile):
+def all_parameters(name, profile, seed=0):
     """Return all of a chapter's parameters in a profile, a dict, the chapter's defaults where the profile has none."""
-    given = profile_parameters(name, profile)
+    given = profile_parameters(name, profile, seed)
     defaults = papermill.inspect_notebook(str(path(name)))
     return {key: ast.literal_eval(of["default"]) for key, of in defaults.items()} | given
 

@@ -16,6 +16,10 @@ ON_PAPERS_DATA, ON_OTHER_DATA, BEYOND = "the paper's data", "other data", "beyon
 SCOPES = (ON_PAPERS_DATA, ON_OTHER_DATA, BEYOND)
 """What a verdict is about. Those of different scopes are never added up."""
 
+SMALL = "sample"
+"""Profile of a chapter's defaults: its runs are small, and judge no value that the paper measured at its sizes."""
+TOO_SMALL = "measured, but not at the paper's size"
+
 ITEM = re.compile(r"(?:Table|Fig\.|Algorithm|§)\s?[IVX\d]+(?:-[A-Z])?")
 
 JUDGES = {
@@ -66,7 +70,7 @@ class Claim:
         Why this region.
     paper : str
         The paper's value; empty where it gives none.
-    on : tuple of str
+    data : tuple of str
         Names of the data sets that the numbers are computed on, where the chapter has others too; any of them that a
         run has.
     untestable : str
@@ -81,7 +85,7 @@ class Claim:
     judge: Judge
     why: str
     paper: str = ""
-    on: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
     untestable: str = ""
 
     @property
@@ -90,15 +94,15 @@ class Claim:
         shared = re.sub(r"(Tables?|Figs?\.|Fig\.) (\S+?),? and (\S+)", _each_alone, self.where)
         return [match.group().replace("§ ", "§") for match in ITEM.finditer(shared)]
 
-    def data(self, run):
+    def provenances(self, run):
         """Return the provenances of the data sets of a `Run` or `Recording` that the judged numbers come from."""
-        return [of for of in run.origin.sets if not self.on or of.name in self.on]
+        return [of for of in run.origin.sets if not self.data or of.name in self.data]
 
     def scope(self, run=None):
         """Return what a verdict on it is about, one of `SCOPES`; without a run, as if the paper's data were there."""
         if not self.items:
             return BEYOND
-        kinds = {of.kind for of in self.data(run)} if run else set()
+        kinds = {of.kind for of in self.provenances(run)} if run else set()
         return ON_OTHER_DATA if KINDS[1] in kinds else ON_PAPERS_DATA
 
     def verdict(self, run):
@@ -113,10 +117,12 @@ class Claim:
         if self.untestable or not each:
             return Verdict(self, run, (), NOT_TESTABLE, self.untestable or "not measured")
         values = tuple(run.numbers[name] for name in self.quantities)
+        if run.origin.profile == SMALL and self.paper and self.judge.kind == "within":
+            return Verdict(self, run, values, NOT_TESTABLE, TOO_SMALL)
         if any(value != value for of_run in each for value in of_run):
             return Verdict(self, run, values, NOT_TESTABLE, "not defined")
         slacks = self._slacks(each)
-        if any(of.kind == KINDS[-1] for of in self.data(run)) or not self.data(run):
+        if any(of.kind == KINDS[-1] for of in self.provenances(run)) or not self.provenances(run):
             holds = "holds" if all(slack >= 0 for slack in slacks) else "fails"
             return Verdict(self, run, values, NOT_TESTABLE, f"{holds} on the {KINDS[-1]}")
         if any(slack.high < 0 for slack in slacks):

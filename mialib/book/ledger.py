@@ -34,7 +34,7 @@ def _claim(entry):
     try:
         ((kind, bounds),) = entry["judge"].items()
         judge = Judge(kind, tuple(bounds) if isinstance(bounds, list) else (bounds,))
-        lists = {name: tuple(entry[name]) for name in ("quantities", "on") if name in entry}
+        lists = {name: tuple(entry[name]) for name in ("quantities", "data") if name in entry}
         return Claim(**{**entry, "judge": judge, **lists})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"claim {entry.get('id')!r} is not well formed: {error}") from error
@@ -64,7 +64,7 @@ def _claims_of(table):
                 judge=Judge("within", (value, table["within"][column])),
                 why=table["why"],
                 paper=f"{value:g}",
-                on=tuple(table.get("on", ())),
+                data=tuple(table.get("data", ())),
                 untestable=unable.get(f"{row}, {column}", unable.get(row, "")),
             )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from mialib.book import ledger
+from mialib.book.claims import TOO_SMALL
 from mialib.metrics import Estimate
 
 BLANK = "–"
@@ -56,7 +57,8 @@ class VerdictTable(Table):
     """
 
     def __init__(self, run):
-        self.run, self.verdicts = run, ledger.verdicts(run)
+        found = ledger.verdicts(run)
+        self.run, self.verdicts = run, [verdict for verdict in found if verdict.note != TOO_SMALL]
         rows = {
             verdict.claim.id: {
                 "claim": f"{verdict.claim.statement} ({verdict.claim.where})",
@@ -67,13 +69,16 @@ class VerdictTable(Table):
             }
             for verdict in self.verdicts
         }
-        super().__init__(rows, run.origin.badge)
+        left, feet = len(found) - len(self.verdicts), [run.origin.badge]
+        if left:
+            feet.append(f"{left} values are measured, but judged at the paper's sizes only")
+        super().__init__(rows, "; ".join(feet))
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         return {"text/plain": repr(self), "text/html": self._repr_html_()}, {"mialib": self.run.to_dict()}
 
     def __repr__(self):
-        return "\n".join(f"{verdict.claim.id}: {verdict}" for verdict in self.verdicts)
+        return "\n".join([*(f"{verdict.claim.id}: {verdict}" for verdict in self.verdicts), self.foot])
 
 
 def _values(verdict):

@@ -46,7 +46,7 @@ def chapters(tmp_path, monkeypatch):
     def executed(path, parameters, environment):
         if parameters["size"] == 13:
             raise ChapterError("location: ValueError: size is 13")
-        origin = Origin("location", "own", parameters["seed"], Provenance("toy", "sample", "here", "none", "0" * 64))
+        origin = Origin("location", "own", parameters["seed"], (Provenance("toy", "sample", "here", "none", "0" * 64),))
         value = parameters["size"] + parameters["seed"] / 10
         numbers = {"precision": Estimate(value, value - 1, value + 1), "train accuracy": parameters["epochs"] / 100}
         return Found(notebook, Run(origin, numbers))

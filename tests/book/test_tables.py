@@ -1,16 +1,18 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mialib.book import claims, runs, tables
+from mialib.book import ledger, runs, tables
+from mialib.book.claims import Claim, Judge
 from mialib.book.runs import Origin, Run
 from mialib.book.tables import Table, VerdictTable
 from mialib.datasets.dataset import Provenance
 from mialib.metrics import Estimate
 
-ORIGIN = Origin("location", "sample", 7, Provenance("location", "real", "here", "none", "ab" * 32))
+ORIGIN = Origin("location", "sample", 7, (Provenance("location", "real", "here", "none", "ab" * 32),))
 NUMBERS = {
     "target train accuracy": 1.0,
     "target test accuracy": 0.1,
@@ -41,13 +43,27 @@ def test_text_in_a_foot_is_escaped():
     assert "a &lt;b&gt;" in tables.Table(pd.DataFrame({"x": [1]}), "a <b>")._repr_html_()
 
 
-def test_verdicts_name_each_claim_and_keep_the_run():
+def test_verdicts_name_each_claim_and_keep_the_run(monkeypatch):
+    asked = {
+        "leaks": ("precision", "at_least", 0.5),
+        "leaks more": ("precision", "at_least", 0.9),
+        "finds": ("recall", "at_least", 0.9),
+        "is fast": ("speed", "at_least", 1),
+    }
+    claims = [
+        Claim(name, "location", "Fig. 1", "It does.", (quantity,), Judge(kind, (bound,)), "A reason.")
+        for name, (quantity, kind, bound) in asked.items()
+    ]
+    monkeypatch.setattr(ledger, "read_claims", lambda: claims)
     table = VerdictTable(Run(ORIGIN, NUMBERS))
-    lines = dict(line.split(": ") for line in repr(table).splitlines())
-    assert lines["location-train-accuracy"] == "reproduced"
-    assert lines["location-test-accuracy"] == "not reproduced"
-    assert lines["location-recall"] == "not testable here (not defined)"
-    assert lines["location-above-gap"] == "not testable here (not measured)"
+    *lines, foot = repr(table).splitlines()
+    assert foot.startswith(ORIGIN.badge)
+    assert lines == [
+        "leaks: reproduced",
+        "leaks more: not reproduced",
+        "finds: not testable here (not defined)",
+        "is fast: not testable here (not measured)",
+    ]
     data, metadata = table._repr_mimebundle_()
     assert data["text/plain"] == repr(table)
     assert "not reproduced" in data["text/html"]
@@ -65,21 +81,39 @@ def test_a_run_is_found_in_a_notebook(tmp_path):
 
 
 def test_scoreboard_and_its_filters():
-    runs = {"laptop": {"location": Run(ORIGIN, NUMBERS)}, "paper": {}, "this build": {}}
+    of_paper = {**NUMBERS, "train accuracy, Google stand-in": Estimate(1, 0.99, 1)}
+    run = Run(replace(ORIGIN, profile="paper"), of_paper)
+    runs = {"recorded": {"location": run}, "this build": {}}
     whole = tables.scoreboard(runs).frame
-    assert len(whole) == len(claims.read_claims())
-    assert whole.columns.tolist() == ["chapter", "claim", "paper", "laptop"]
-    assert whole.loc["location-train-accuracy", "laptop"] == "1.000: reproduced"
-    assert whole.loc["attack-above-gap", "laptop"] == "not testable here"
+    assert len(whole) == len(ledger.read_claims())
+    assert whole.columns.tolist() == ["chapter", "claim", "paper", "recorded", "on"]
+    train = "table-ii-location-train-accuracy"
+    assert whole.loc[train, "recorded"] == "1.000 [0.990, 1.000]: reproduced"
+    assert whole.loc[train, "on"] == "the paper's data"
+    assert whole.loc["attack-above-gap", "recorded"] == "–: not testable here (not recorded)"
     assert set(tables.scoreboard(runs, chapter="location").frame.index) == {
-        c.id for c in claims.read_claims() if c.chapter == "location"
+        c.id for c in ledger.read_claims() if c.chapter == "location"
     }
-    failed = tables.scoreboard(runs, outcome="not reproduced").frame
-    assert "location-test-accuracy" in failed.index
-    assert "location-train-accuracy" not in failed.index
-    assert tables.score_table(runs).frame.index.tolist() == ["laptop"]
+    shown = tables.scoreboard(runs, outcome="reproduced").frame
+    assert train in shown.index
+    assert "attack-above-gap" not in shown.index
+    assert tables.score_table(runs).frame.index.tolist()[0] == "recorded: the paper's data"
     assert len(tables.scoreboard(runs, chapter="nothing").frame) == len(tables.run_table({}).frame) == 0
-    assert tables.run_table(runs).frame.loc["laptop", "sha256"] == "abababababababab…"
+    assert tables.run_table(runs).frame.loc["recorded", "sha256"] == "abababababababab…"
+
+
+def test_the_papers_items_and_their_claims():
+    run = Run(replace(ORIGIN, profile="paper"), {"precision, Google stand-in": Estimate(0.5, 0.4, 0.55)})
+    frame = tables.item_table({"location": run}).frame
+    row = frame.loc[("Table II", "table-ii-location-precision")]
+    assert row.tolist() == ["0.678", "0.500 [0.400, 0.550]", "the paper's data", "not reproduced"]
+    assert {item for item, _ in frame.index} >= {"Table I", "Table III", "Fig. 4", "Fig. 13"}
+
+
+def test_a_small_run_judges_no_value_of_the_paper():
+    table = VerdictTable(Run(ORIGIN, {"precision, Google stand-in": Estimate(0.7, 0.65, 0.72)}))
+    assert "table-ii-location-precision" not in table.frame.index
+    assert "1 values are measured, but judged at the paper's sizes only" in repr(table)
 
 
 @pytest.mark.parametrize("folder", [".", "book"])

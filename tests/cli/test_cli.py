@@ -8,7 +8,7 @@ import pytest
 
 from mialib.base.machine import cache_dir
 from mialib.book import chapters, sweeps
-from mialib.book.claims import read_claims
+from mialib.book.ledger import read_claims
 from mialib.book.runs import Origin, Run
 from mialib.cli import main, serve
 from mialib.datasets.dataset import Provenance
@@ -113,7 +113,7 @@ def test_a_sweep_writes_a_table_and_a_figure(monkeypatch, tmp_path, capsys):
 
     def executed(path, parameters, environment):
         asked.append((parameters, environment))
-        origin = Origin("location", "own", 0, Provenance("toy", "sample", "here", "none", "0" * 64))
+        origin = Origin("location", "own", 0, (Provenance("toy", "sample", "here", "none", "0" * 64),))
         (tmp_path / "executed.ipynb").write_text("{}", encoding="utf-8")
         run = Run(origin, {"recall": 1.0, "precision": parameters["n_shadow"] / 10})
         return SimpleNamespace(notebook=tmp_path / "executed.ipynb", run=run)
