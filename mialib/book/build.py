@@ -189,13 +189,13 @@ def _processor():
     return platform.processor() or platform.machine()
 
 
-def outdated(*profiles):
+def outdated():
     """Return the recorded seeds whose parameters, or the code that decides what they measure, are others now.
 
     A dict by chapter.
     """
     found = {}
-    for name, recording in recordings(*profiles).items():
+    for name, recording in recordings().items():
         code = code_of(chapters.path(name))
         for run in recording.runs:
             of = run.origin

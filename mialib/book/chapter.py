@@ -14,7 +14,7 @@ class Chapter:
     name : str
         Of the notebook, without its ending.
     profile : str
-        Name of the set of parameters: ``sample``, ``laptop``, ``paper``, or one's own.
+        Name of the set of parameters: ``sample`` for the defaults, ``paper``, or one's own.
     seed : int
     dataset, *more : Dataset or Provenance
         All that the numbers come from; a claim is judged by those that it names.

@@ -12,8 +12,8 @@ from mialib.base.machine import shipped
 from mialib.datasets.dataset import Provenance, join_provenances
 from mialib.metrics import Estimate
 
-PROFILES = ("paper", "laptop")
-"""Profiles whose recordings stand beside what a chapter measures: of a chapter that has both, the first."""
+RECORDED = "paper"
+"""The profile whose recordings stand beside what a chapter measures: the paper's sizes."""
 
 
 @dataclass(frozen=True)
@@ -139,19 +139,17 @@ def recorded_path(chapter, profile, seed):
     return shipped("data", "results", profile, chapter, f"{seed}.json")
 
 
-def recorded(chapter, *profiles):
-    """Return the `Recording` of a chapter in the first of some profiles that has one, by default `PROFILES`."""
-    for profile in profiles or PROFILES:
-        paths = shipped("data", "results", profile, chapter).glob("*.json")
-        if paths := sorted(paths, key=lambda path: int(path.stem)):
-            return Recording(tuple(Run.from_dict(json.loads(path.read_text(encoding="utf-8"))) for path in paths))
+def recorded(chapter, profile=RECORDED):
+    """Return the `Recording` of a chapter in a profile, or None."""
+    paths = shipped("data", "results", profile, chapter).glob("*.json")
+    if paths := sorted(paths, key=lambda path: int(path.stem)):
+        return Recording(tuple(Run.from_dict(json.loads(path.read_text(encoding="utf-8"))) for path in paths))
     return None
 
 
-def recordings(*profiles):
-    """Return the `Recording` of each chapter in the first of some profiles that has one, a dict by chapter."""
-    folders = [path for profile in profiles or PROFILES for path in shipped("data", "results", profile).glob("*/")]
-    found = {name: recorded(name, *profiles) for name in sorted({path.name for path in folders})}
+def recordings(profile=RECORDED):
+    """Return the `Recording` of each chapter that has one in a profile, a dict by chapter."""
+    found = {path.name: recorded(path.name, profile) for path in sorted(shipped("data", "results", profile).glob("*/"))}
     return {name: of for name, of in found.items() if of}
 
 

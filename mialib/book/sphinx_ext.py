@@ -8,7 +8,7 @@ import nbformat
 import yaml
 
 from mialib.base.machine import shipped
-from mialib.book.runs import PROFILES, recorded
+from mialib.book.runs import RECORDED, recorded
 
 
 def setup(app):
@@ -36,20 +36,20 @@ def run_again(name):
     """Return, as Markdown, how to run a chapter again, and how long that took when it was refreshed and recorded."""
     seconds = json.loads(shipped("book", "times.json").read_text(encoding="utf-8")).get(name)
     lines = [f"`mia run {name}`" + (f": about {_spoken(seconds)} on 2 cores, profile sample" if seconds else "")]
-    for profile in PROFILES:
-        if shipped("book", "profiles", profile, f"{name}.yaml").exists():
-            lines.append(f"`mia run {name} --profile {profile}`: {_recorded(name, profile)}")
+    if shipped("book", "profiles", RECORDED, f"{name}.yaml").exists():
+        lines.append(f"`mia run {name} --profile {RECORDED}`: {_recorded(name)}")
     if example := _example(name):
         lines.append(f"`papermill book/{name}.ipynb out.ipynb -p {example}`: your own parameters")
     listed = "\n".join(f"- {line}" for line in lines)
     return f":::{{admonition}} Run it again\n:class: tip mialib-again\n{listed}\n:::"
 
 
-def _recorded(name, profile):
-    if (run := recorded(name, profile)) is None:
+def _recorded(name):
+    if (run := recorded(name)) is None:
         return "not recorded"
     memory = run.details["peak memory in MiB"] / 1024
-    return f"{_spoken(run.details['seconds'])} and {memory:.1f} GiB from an empty cache, when it was recorded"
+    time = _spoken(run.details["seconds"])
+    return f"{time} and {memory:.1f} GiB from an empty cache for each seed, when it was recorded"
 
 
 def _spoken(seconds):
@@ -58,6 +58,6 @@ def _spoken(seconds):
 
 def _example(name):
     """Return the first whole number in a chapter's profile as a papermill parameter."""
-    path = shipped("book", "profiles", PROFILES[0], f"{name}.yaml")
+    path = shipped("book", "profiles", RECORDED, f"{name}.yaml")
     given = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
     return next((f"{key} {shlex.quote(str(value))}" for key, value in given.items() if type(value) is int), None)

@@ -118,7 +118,7 @@ def test_the_scoreboard_is_not_recorded(monkeypatch):
     committed = ROOT / "book" / "scoreboard.ipynb"
     monkeypatch.setattr(build, "executed", lambda path, parameters: Executed(committed, {}))
     with pytest.raises(ChapterError, match="scoreboard checks no claims"):
-        build.record("scoreboard", "laptop")
+        build.record("scoreboard", "paper")
 
 
 def test_the_score_in_readme_and_book_is_that_of_the_recorded_runs():
@@ -129,7 +129,7 @@ def test_the_score_in_readme_and_book_is_that_of_the_recorded_runs():
     assert f"<!-- score -->\n{line}\n<!-- /score -->" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("profile", ["laptop", "paper"])
+@pytest.mark.parametrize("profile", ["paper"])
 def test_every_chapter_has_parameters_in_every_profile(profile):
     for path in CHAPTERS:
         known = {*papermill.inspect_notebook(str(path))}
@@ -206,4 +206,4 @@ def test_unknown_chapters_and_profiles():
     with pytest.raises(ChapterError, match="profile 'huge' has no parameters for location"):
         chapters.profile_parameters("location", "huge")
     assert chapters.profile_parameters("location", "sample") == {}
-    assert chapters.profile_parameters("location", "laptop")["profile"] == "laptop"
+    assert chapters.profile_parameters("location", "paper")["profile"] == "paper"

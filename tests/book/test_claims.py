@@ -247,19 +247,15 @@ def test_a_recording_pools_its_seeds():
 def test_recordings_and_score(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "shipped", lambda *parts: tmp_path.joinpath(*parts))
     for seed, value in ((0, 0.7), (10, 0.8), (2, 0.9)):
-        path = runs.recorded_path("toy", "laptop", seed)
+        path = runs.recorded_path("toy", "paper", seed)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(replace(run({"precision": value}), arrays={"curve": [0.5]}).to_dict()))
     found = runs.recordings()
     assert list(found) == ["toy"]
     assert [r.numbers["precision"] for r in found["toy"].runs] == [0.7, 0.9, 0.8]  # by seed, as numbers
     assert runs.recorded("toy").arrays["curve"].shape == (3, 1)
-    assert runs.recorded("other") is runs.recorded("toy", "paper") is None
-    assert runs.recordings("paper") == {}
-    first = runs.recorded_path("toy", "paper", 0)
-    first.parent.mkdir(parents=True)
-    first.write_text(json.dumps(run({"precision": 0.1}).to_dict()))
-    assert runs.recorded("toy").numbers["precision"] == 0.1  # the paper's sizes come first
+    assert runs.recorded("other") is runs.recorded("toy", "own") is None
+    assert runs.recordings("own") == {}
 
     entries = [
         claim(),
@@ -273,8 +269,8 @@ def test_recordings_and_score(tmp_path, monkeypatch):
     assert ledger.score(few)[ON_PAPERS_DATA] == one_each
     assert ledger.score({})[ON_PAPERS_DATA]["not testable here"] == 4
     assert not any(ledger.score(few)[BEYOND].values())
-    points = ledger.paper_points({"laptop": few, "paper": {}})
-    assert points == {f"laptop, {ON_PAPERS_DATA}": 3 * [(0.7, pytest.approx(0.804))]}
+    points = ledger.paper_points({"recorded": few, "this build": {}})
+    assert points == {f"recorded, {ON_PAPERS_DATA}": 3 * [(0.7, pytest.approx(0.804))]}
 
 
 def test_some_numbers_may_come_from_fewer_seeds():

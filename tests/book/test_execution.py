@@ -151,11 +151,11 @@ def test_recording_a_run_does_not_make_it_stale(tmp_path, monkeypatch):
     (tmp_path / "book").mkdir()
     for name in ("claims.yaml", "paper.yaml"):
         (tmp_path / "book" / name).write_text("[]", encoding="utf-8")
-    before = [folder_of(path, {"profile": profile}) for profile in ("laptop", "sample")]
-    recorded = tmp_path / "data" / "results" / "laptop" / "location" / "0.json"
+    before = [folder_of(path, {"profile": profile}) for profile in ("paper", "sample")]
+    recorded = tmp_path / "data" / "results" / "paper" / "location" / "0.json"
     recorded.parent.mkdir(parents=True)
     recorded.write_text('{"origin": {}, "numbers": {"precision": 0.9}}', encoding="utf-8")
-    after = [folder_of(path, {"profile": profile}) for profile in ("laptop", "sample")]
+    after = [folder_of(path, {"profile": profile}) for profile in ("paper", "sample")]
     assert after[0] == before[0]
     assert after[1] != before[1]  # its page shows the recorded run
 

@@ -33,13 +33,13 @@ def as_committed(monkeypatch):
 
 def test_a_build_runs_every_chapter_in_its_profile_and_leaves_the_committed_ones_alone(tmp_path, as_committed):
     before = {path: path.read_bytes() for path in CHAPTERS}
-    page, failures = build.build(tmp_path / "build", "laptop", 1, "tcp://cluster:1")
+    page, failures = build.build(tmp_path / "build", "paper", 1, "tcp://cluster:1")
     assert (page.exists(), failures) == (True, {})
     assert (page.parent / "book" / "location.html").exists()
     names = [name for name, _, _ in as_committed]
     assert names == [path.stem for path in chapters.paths()]
     for name, parameters, environment in as_committed[:-1]:
-        assert parameters == chapters.profile_parameters(name, "laptop")
+        assert parameters == chapters.profile_parameters(name, "paper")
         assert environment == {"MIALIB_CLUSTER": "tcp://cluster:1"}
     assert {path: path.read_bytes() for path in CHAPTERS} == before
 
@@ -53,7 +53,7 @@ def test_a_chapter_that_fails_leaves_a_page_that_says_so_and_the_others_go_on(tm
         return run(path, parameters, environment)
 
     monkeypatch.setattr(build, "executed", failing)
-    page, failures = build.build(tmp_path / "build", "laptop", 2)
+    page, failures = build.build(tmp_path / "build", "paper", 2)
     assert failures == {name: f"{name}: DataError: no file" for name in ("location", "texas")}
     text = re.sub("<[^>]+>", "", (page.parent / "book" / "texas.html").read_text(encoding="utf-8"))
     assert "This chapter did not run to its end:" in text
@@ -94,7 +94,7 @@ def test_chapters_run_side_by_side_where_memory_allows(tmp_path, monkeypatch):
 
 def test_the_first_lines_of_a_dry_run(monkeypatch):
     monkeypatch.setattr(costs, "multiplications_a_core_second", lambda: 1e11)
-    lines = build.cost_table("laptop").splitlines()
+    lines = build.cost_table("paper").splitlines()
     assert lines[0].split() == ["models", "core-hours", "hours", "here", "memory,", "MiB", "disk,", "MiB"]
     assert [line.split()[0] for line in lines[1:-2]] == [
         path.stem for path in chapters.paths() if path.stem != "scoreboard"

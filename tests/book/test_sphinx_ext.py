@@ -161,10 +161,9 @@ def test_a_chapter_says_how_to_run_it_again(tmp_path, monkeypatch):
     assert "`mia run toy`: about 12 seconds on 2 cores, profile sample" in text
     assert "`mia run toy --profile paper`: not recorded" in text
     assert "`papermill book/toy.ipynb out.ipynb -p size 1200`" in text
-    assert "laptop" not in text
     recorded = tmp_path / "data" / "results" / "paper" / "toy" / "0.json"
     origin = Origin("toy", "paper", 0, (Provenance("set", "sample", "here", "none", "0" * 64),))
     run = Run(origin, {}, details={"seconds": 430.0, "peak memory in MiB": 1536})
     recorded.write_text(json.dumps(run.to_dict()), encoding="utf-8")
-    assert "7 minutes and 1.5 GiB from an empty cache" in sphinx_ext.run_again("toy")
+    assert "7 minutes and 1.5 GiB from an empty cache for each seed" in sphinx_ext.run_again("toy")
     assert sphinx_ext.run_again("unknown").count("\n- ") == 1

@@ -56,10 +56,10 @@ def test_run_passes_parameters_and_names_its_profile(monkeypatch, tmp_path, caps
     monkeypatch.setattr(chapters, "execute", lambda source, output, parameters: ran.append(parameters))
     out = str(tmp_path / "o.ipynb")
     assert main.main(["run", "location", "-p", "seed=7", "-p", "source=real", "-o", out]) == 0
-    assert main.main(["run", "location", "--profile", "laptop", "-p", "size=900", "-o", out]) == 0
+    assert main.main(["run", "location", "--profile", "paper", "-p", "size=900", "-o", out]) == 0
     assert main.main(["run", "location", "-o", out]) == 0
     assert ran[0] == {"profile": "own", "seed": 7, "source": "real"}
-    assert (ran[1]["profile"], ran[1]["size"], ran[1]["n_shadow"]) == ("laptop", 900, 60)
+    assert (ran[1]["profile"], ran[1]["size"], ran[1]["n_shadow"]) == ("paper", 900, 60)
     assert ran[2] == {}
     assert capsys.readouterr().out.count(out) == 3
 
@@ -97,8 +97,8 @@ def test_a_book_names_its_page_and_what_failed(monkeypatch, capsys):
     monkeypatch.setattr("mialib.book.build.cost_table", lambda profile: f"what {profile} takes")
     failures = {}
     assert main.main(["book"]) == 0
-    assert main.main(["book", "--profile", "laptop", "--dry-run"]) == 0
-    assert capsys.readouterr().out == "index.html\nwhat laptop takes\n"
+    assert main.main(["book", "--profile", "paper", "--dry-run"]) == 0
+    assert capsys.readouterr().out == "index.html\nwhat paper takes\n"
     failures = {"texas": "texas: DataError: no file"}
     assert main.main(["book", "--profile", "paper", "--jobs", "3", "--cluster", "tcp://a:1"]) == 1
     assert "1 chapters did not run to their end: texas: DataError: no file" in capsys.readouterr().err

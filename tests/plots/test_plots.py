@@ -28,7 +28,7 @@ def figures(rng):
         "roc": plots.roc({"a": metrics.roc(member, score)}),
         "boxes": plots.precision_boxes(values, "number of classes"),
         "bars": plots.bars({"a": {"x": 0.6, "y": 0.7}, "b": {"x": 0.5, "y": 0.8}}, "set", "precision"),
-        "paper": plots.paper_against_ours({"laptop": [(0.6, 0.7)], "paper": []}),
+        "paper": plots.paper_against_ours({"recorded": [(0.6, 0.7)], "this build": []}),
     }
 
 
@@ -90,7 +90,7 @@ def test_a_bar_has_the_interval_of_its_number():
 
 
 def test_no_number_of_the_paper_lies_outside_the_axes():
-    axes = plots.paper_against_ours({"laptop": [(0.6, 0.7), (156, 147)], "paper": [(-0.75, -0.46)]}).axes[0]
+    axes = plots.paper_against_ours({"recorded": [(0.6, 0.7), (156, 147)], "this build": [(-0.75, -0.46)]}).axes[0]
     for low, high in (axes.get_xlim(), axes.get_ylim()):
         assert low < -0.75
         assert high > 156
