@@ -145,6 +145,16 @@ def tpr_at_fpr(member, score, fpr):
     return share(round(n_members * float(true[false <= fpr].max())), n_members) if n_members else UNDEFINED
 
 
+FPR_GRID = np.logspace(-3, 0, 31)
+"""False positive rates at which curves of several targets can be compared, ten for each power of ten."""
+
+
+def roc_on_grid(member, score):
+    """Return the largest recall with at most each false positive rate of `FPR_GRID`, ndarray of float64."""
+    false, true = roc(member, score)
+    return true[np.searchsorted(false, FPR_GRID * (1 + 1e-12), side="right") - 1]
+
+
 def median(values, level=LEVEL):
     """Return the median of classes as the paper reads it off a CDF, with an interval from order statistics.
 

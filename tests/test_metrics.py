@@ -165,3 +165,12 @@ def test_the_median_of_fewer_than_six_classes_has_no_interval():
     for n in range(1, 6):
         found = metrics.median(np.append(np.arange(n), np.nan))
         assert (found, np.isnan([found.low, found.high]).all()) == ((n - 1) // 2, True)
+
+
+def test_a_roc_curve_on_a_grid_is_read_at_each_of_its_rates(scored):
+    member, score = scored
+    found = metrics.roc_on_grid(member, score)
+    assert found.shape == metrics.FPR_GRID.shape == (31,)
+    for rate, recall in zip(metrics.FPR_GRID, found, strict=True):
+        assert recall == pytest.approx(metrics.tpr_at_fpr(member, score, rate * (1 + 1e-9)))
+    assert found[-1] == 1

@@ -124,9 +124,10 @@ class Recording:
 
     @cached_property
     def arrays(self):
-        """What figures draw of each run, a row for each: dict of str to ndarray."""
+        """What figures draw, a row for each run that kept it: dict of str to ndarray."""
         names = dict.fromkeys(name for run in self.runs for name in run.arrays)
-        return {name: np.array([run.arrays[name] for run in self.runs], np.float64) for name in names}
+        of = {name: [run.arrays[name] for run in self.runs if name in run.arrays] for name in names}
+        return {name: np.array(rows, np.float64) for name, rows in of.items()}
 
     @property
     def details(self):

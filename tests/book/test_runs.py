@@ -1,0 +1,18 @@
+from dataclasses import replace
+
+import pytest
+
+from mialib.book.runs import Origin, Recording, Run
+from mialib.datasets.dataset import Provenance
+
+RUN = Run(Origin("toy", "paper", 0, (Provenance("set", "real", "here", "none", "0" * 64),)), {})
+
+
+def test_what_only_some_seeds_kept_has_a_row_for_these():
+    dear = replace(RUN, numbers={"a": 0.5, "b": 1.0}, arrays={"a": [1, 2], "b": [3]})
+    cheap = replace(RUN, numbers={"a": 0.7}, arrays={"a": [3, 4]})
+    found = Recording((dear, cheap))
+    assert found.arrays["a"].tolist() == [[1, 2], [3, 4]]
+    assert found.arrays["b"].tolist() == [[3]]
+    assert found.numbers["a"] == pytest.approx(0.6)
+    assert found.numbers["b"] == 1
