@@ -103,8 +103,9 @@ def auc_of_mislabelled(result, seed=0, n_shuffles=200):
 
     Only records of which the target names a wrong class count, and only pairs of the same true class: neither how often
     a class is mislabelled nor how often members are can help. The target is behind `LabelOnly`, for the answer to be
-    the wrong class alone. Returns the area under the ROC curve over those pairs (NaN if there is none), and chance: an
-    Estimate of mean and 95 % range of the same with membership shuffled inside each class.
+    the wrong class alone. Returns two Estimates: the area under the ROC curve over those pairs (NaN if there is none),
+    its interval as wide as chance is, and chance: mean and 95 % range of the same with membership shuffled inside each
+    class.
     """
     found = result.inference.rows(~result.target.right & result.inference.judged)
     rng, classes = np.random.default_rng(seed), []
@@ -122,7 +123,8 @@ def auc_of_mislabelled(result, seed=0, n_shuffles=200):
         return float(above / pairs) if pairs else float("nan")
 
     shuffled = [area([(rng.permutation(member), ranks) for member, ranks in classes]) for _ in range(n_shuffles)]
-    return area(classes), metrics.Estimate(np.mean(shuffled), *np.quantile(shuffled, [0.025, 0.975]))
+    chance, found = metrics.Estimate(np.mean(shuffled), *np.quantile(shuffled, [0.025, 0.975])), area(classes)
+    return metrics.Estimate(found, found - (chance.high - chance), found + (chance - chance.low)), chance
 
 
 def label_leakage(result, seed=0):

@@ -118,11 +118,13 @@ def test_only_mislabelled_pairs_of_one_class_count():
 def test_chance_among_the_mislabelled_is_a_95_percent_range(rng):
     """Notices the fault of a range of 25 to 75 %: the deviation of such an area is that of Mann and Whitney."""
     labels, member = np.zeros(100, int), np.arange(100) < 50
-    _, chance = comparisons.auc_of_mislabelled(
+    auc, chance = comparisons.auc_of_mislabelled(
         mislabelled(labels, labels + 1, member, rng.random(100)), n_shuffles=2000
     )
     half = 1.96 * np.sqrt(101 / (12 * 50 * 50))
     assert (chance.low, chance.high) == (pytest.approx(0.5 - half, abs=0.02), pytest.approx(0.5 + half, abs=0.02))
+    assert (auc.high - auc.low) == pytest.approx(chance.high - chance.low)
+    assert auc.low <= 0.5 <= auc.high  # guesses are not told from chance
 
 
 def test_without_mislabelled_pairs_there_is_no_area():
