@@ -182,6 +182,11 @@ def true_class_probability(labels, vectors):
     return vectors[np.arange(len(labels)), labels]
 
 
+def histogram(values, n_bins=20):
+    """Return the share of values, each from 0 to 1, in bins of one width (ndarray of float64)."""
+    return np.histogram(values, np.linspace(0, 1, n_bins + 1))[0] / len(values)
+
+
 def normalised_entropy(vectors):
     """Return the uncertainty of prediction vectors, -1/log(C) Σ p log p (§VIII, Fig. 12), float64 of shape (n,).
 

@@ -174,3 +174,9 @@ def test_a_roc_curve_on_a_grid_is_read_at_each_of_its_rates(scored):
     for rate, recall in zip(metrics.FPR_GRID, found, strict=True):
         assert recall == pytest.approx(metrics.tpr_at_fpr(member, score, rate * (1 + 1e-9)))
     assert found[-1] == 1
+
+
+def test_a_histogram_holds_shares_of_the_values():
+    found = metrics.histogram(np.array([0, 0.24, 0.5, 1]), 4)
+    assert found.tolist() == [0.5, 0, 0.25, 0.25]
+    assert metrics.histogram(np.linspace(0, 1, 1001)).shape == (20,)

@@ -50,6 +50,15 @@ def prefixed(rows):
     return {f"{row}, {quantity}": value for row, of_row in rows.items() for quantity, value in of_row.items()}
 
 
+def accuracy_gained(better, result):
+    """Return how much more accurate one attack is than another on the same target's records (Estimate).
+
+    The interval is of the mean difference over the records, of which most are judged alike.
+    """
+    right = [of.inference.inferred == of.inference.member for of in (better, result)]
+    return metrics.mean(right[0].astype(float) - right[1])
+
+
 def compare_attacks(result, attacks):
     """Train attacks, a dict by name, on a result's shadows, try them on its target, and return a dict of rows.
 
@@ -239,12 +248,13 @@ def promised_and_measured(results):
 def with_paper(found, paper):
     """Return what Figures 8 and 9 compare, rows of a table: numbers of results by name, with the paper's by name.
 
-    `paper` has precision and recall of some of them.
+    `paper` has precision and recall of some of them, as `mialib.book.ledger.paper_table` gives them.
     """
     rows = {}
     for name, of in found.items():
-        p, r = paper.get(name, (None, None))
-        row = {"paper's precision": p, "precision": of["precision"], "paper's recall": r, "recall": of["recall"]}
+        row, printed = {}, paper.get(name, {})
+        for quantity in ("precision", "recall"):
+            row |= {f"paper's {quantity}": printed.get(quantity), quantity: of[quantity]}
         rows[name] = row | {more: of[more] for more in ("AUC", "shadow test accuracy", "records not judged")}
     return rows
 

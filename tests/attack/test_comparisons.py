@@ -46,6 +46,19 @@ def test_a_summary_holds_the_numbers_of_its_results(result):
     assert comparisons.prefixed({"nn": {"precision": 0.5}}) == {"nn, precision": 0.5}
 
 
+def test_what_an_attack_gains_is_counted_record_by_record(result):
+    member, inferred = result.target.member, result.inference.inferred.copy()
+    wrong = np.flatnonzero(inferred != member)[:3]
+    inferred[wrong] = member[wrong]
+    better = replace(result, inference=replace(result.inference, inferred=inferred))
+    gained = comparisons.accuracy_gained(better, result)
+    assert gained == pytest.approx(3 / 200)
+    assert gained == pytest.approx(better.inference.accuracy - result.inference.accuracy)
+    assert 0 < gained - gained.low < 0.02
+    assert comparisons.accuracy_gained(result, better) == -gained
+    assert comparisons.accuracy_gained(result, result).low == 0
+
+
 def test_attacks_are_compared_on_the_same_shadows(result):
     rows = comparisons.compare_attacks(result, {"per class": ClassAttack(), "pooled": PooledAttack()})
     for row in rows.values():
@@ -155,7 +168,7 @@ def test_what_a_label_betrays(result):
 def test_the_papers_numbers_stand_before_ours():
     names = ("precision", "recall", "AUC", "shadow test accuracy", "records not judged", "baseline")
     found = {name: dict.fromkeys(names, i) for i, name in enumerate(("real", "noisy"))}
-    rows = comparisons.with_paper(found, {"noisy": (0.9, 0.8)})
+    rows = comparisons.with_paper(found, {"noisy": {"precision": 0.9, "recall": 0.8}})
     assert list(rows["noisy"]) == ["paper's precision", "precision", "paper's recall", *names[1:-1]]
     assert list(rows["noisy"].values()) == [0.9, 1, 0.8, 1, 1, 1, 1]
     assert list(rows["real"].values()) == [None, 0, None, 0, 0, 0, 0]
