@@ -59,6 +59,35 @@ def test_what_an_attack_gains_is_counted_record_by_record(result):
     assert comparisons.accuracy_gained(result, result).low == 0
 
 
+def test_percentiles_are_those_of_the_classes(result):
+    row = comparisons.percentiles({"nn": result})["nn"]
+    precision, recall = result.per_class(metrics.precision), result.per_class(metrics.recall)
+    assert row == {
+        "precision of 75 % of classes": np.sort(precision)[2],
+        "precision of 90 % of classes": np.sort(precision)[3],
+        "median recall": np.sort(recall)[1],
+    }
+    kept = comparisons.of_classes({"nn": result})
+    np.testing.assert_array_equal(kept["precision, nn, by class"], precision)
+    np.testing.assert_array_equal(kept["recall, nn, by class"], recall)
+
+
+def test_the_lead_that_is_left():
+    assert comparisons.lead_left(0.55, 0.7) == pytest.approx(0.25)
+    assert comparisons.lead_left(0.45, 0.7) == pytest.approx(-0.25)
+    assert np.isnan([comparisons.lead_left(0.5, of) for of in (0.5, 0.4, np.nan)]).all()  # a constant attack leads none
+
+
+def test_nearness_is_a_distance_of_the_target_alone(data, result):
+    plain, target = result.experiment, result.target
+    paper = {"train accuracy": target.train_accuracy - 0.3, "test accuracy": target.test_accuracy + 0.4, "more": 1}
+    ways = {"as it is": plain.recipe, "shorter": replace(plain.recipe, epochs=1)}
+    rows = comparisons.nearness(plain, ways, data, paper)
+    assert rows["as it is"]["train accuracy"] == target.train_accuracy
+    assert rows["as it is"]["distance from the paper's"] == pytest.approx(0.5)
+    assert rows["shorter"]["train accuracy"] < target.train_accuracy
+
+
 def test_attacks_are_compared_on_the_same_shadows(result):
     rows = comparisons.compare_attacks(result, {"per class": ClassAttack(), "pooled": PooledAttack()})
     for row in rows.values():
