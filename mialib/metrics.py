@@ -156,16 +156,24 @@ def roc_on_grid(member, score):
 
 
 def median(values, level=LEVEL):
-    """Return the median of classes as the paper reads it off a CDF, with an interval from order statistics.
+    """Return the median of classes, a `quantile`. Of fewer than six it has no interval."""
+    return quantile(values, 0.5, level)
 
-    Classes that are NaN are left out; the others are taken for a sample of many like them. Of fewer than six, not even
-    the least and the largest hold the median between them as often as an interval must: there is none.
+
+def quantile(values, below, level=LEVEL):
+    """Return a quantile of classes as the paper reads it off a CDF, with an interval from order statistics.
+
+    Classes that are NaN are left out; the others are taken for a sample of many like them. There is no interval where
+    not even the least and the largest of them hold the quantile between them as often as an interval must.
     """
     ordered, _ = cdf(values)
-    if 2 * 0.5 ** len(ordered) > 1 - level:
-        return Estimate(quantiles(ordered, (0.5,))[0])
-    low, high = binom.ppf([(1 - level) / 2, (1 + level) / 2], len(ordered), 0.5).astype(int)
-    return Estimate(quantiles(ordered, (0.5,))[0], ordered[max(0, low - 1)], ordered[min(high, len(ordered) - 1)])
+    found = quantiles(ordered, (below,))[0]
+    if not len(ordered):
+        return Estimate(found)
+    low, high = binom.ppf([(1 - level) / 2, (1 + level) / 2], len(ordered), below).astype(int)
+    if low == 0 or high == len(ordered):
+        return Estimate(found)
+    return Estimate(found, ordered[low - 1], ordered[high])
 
 
 def mean(values, level=LEVEL):

@@ -180,3 +180,23 @@ def test_a_histogram_holds_shares_of_the_values():
     found = metrics.histogram(np.array([0, 0.24, 0.5, 1]), 4)
     assert found.tolist() == [0.5, 0, 0.25, 0.25]
     assert metrics.histogram(np.linspace(0, 1, 1001)).shape == (20,)
+
+
+def test_a_quantile_has_an_interval_of_order_statistics():
+    found = metrics.quantile(np.append(np.arange(1.0, 101.0), np.nan), 0.9)
+    assert (found, found.low, found.high) == (90, 84, 96)  # of 100 coins that fall 9 in 10 times, 84 to 95 are heads
+    for n in (1, 20, 36):  # all of 36 lie below the quantile for 2.3 % of samples, and of fewer more often
+        found = metrics.quantile(np.arange(n), 0.9)
+        assert np.isnan([found.low, found.high]).all() == (n < 36), n
+    assert np.isnan(metrics.quantile([np.nan], 0.9))
+
+
+def test_the_interval_of_a_quantile_covers_it():
+    rng = np.random.default_rng(2)
+    found = [metrics.quantile(rng.random(100), 0.75) for _ in range(1000)]
+    assert 0.94 < np.mean([one.low <= 0.75 <= one.high for one in found]) < 0.99
+
+
+def test_a_histogram_holds_shares():
+    np.testing.assert_allclose(metrics.histogram([0, 0.2, 0.6, 1], 2), [0.5, 0.5])
+    assert metrics.histogram(np.linspace(0, 1, 50)).sum() == pytest.approx(1)

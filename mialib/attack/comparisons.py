@@ -8,7 +8,7 @@ from scipy.stats import mode, rankdata
 
 from mialib import metrics
 from mialib.attack import lira
-from mialib.attack.experiment import train_target
+from mialib.attack.experiment import query_target, train_target
 from mialib.attack.thresholds import GapAttack, ThresholdAttack, confidence, negative_loss
 from mialib.platforms.private import accuracy_bound, exchanged
 from mialib.synthesis.formats import Format
@@ -34,6 +34,51 @@ def summary(results):
         }
         for name, result in results.items()
     }
+
+
+def percentiles(results):
+    """Return what Figures 5 and 7 show of each of some results beside the median, a dict of dict of Estimate.
+
+    The precision that three quarters and nine tenths of the classes do not exceed, and the median recall.
+    """
+    rows = {}
+    for name, result in results.items():
+        precision = result.per_class(metrics.precision)
+        rows[name] = {
+            f"precision of {below:.0%} of classes".replace("%", " %"): metrics.quantile(precision, below)
+            for below in (0.75, 0.9)
+        } | {"median recall": metrics.median(result.per_class(metrics.recall))}
+    return rows
+
+
+def of_classes(results):
+    """Return precision and recall of each class, arrays by name, as `mialib.Chapter.keep` takes them for figures."""
+    return {
+        f"{statistic.__name__}, {name}, by class": result.per_class(statistic)
+        for name, result in results.items()
+        for statistic in (metrics.precision, metrics.recall)
+    }
+
+
+def lead_left(precision, of):
+    """Return which part of another precision's lead over guessing this one has; NaN if the other has no lead."""
+    lead = of - metrics.BASELINE
+    return float((precision - metrics.BASELINE) / lead) if lead > 0 else float("nan")
+
+
+def nearness(experiment, ways, data, paper, cache=None):
+    """Return how near a target comes to one of the paper's, for each way of training it, a dict of rows.
+
+    `paper` has ``train accuracy`` and ``test accuracy`` of the paper's target. A row has both of ours, which is trained
+    alone and not attacked, and how far the two together lie from the paper's.
+    """
+    rows = {}
+    for name, way in ways.items():
+        target = query_target(replace(experiment, recipe=way), data, cache)
+        found = {"train accuracy": target.train_accuracy, "test accuracy": target.test_accuracy}
+        away = float(np.hypot(*(found[quantity] - paper[quantity] for quantity in found)))
+        rows[name] = found | {"distance from the paper's": away}
+    return rows
 
 
 def named(rows, suffix=None):
@@ -112,8 +157,9 @@ def auc_of_mislabelled(result, seed=0, n_shuffles=200):
 
     Only records of which the target names a wrong class count, and only pairs of the same true class: neither how often
     a class is mislabelled nor how often members are can help. The target is behind `LabelOnly`, for the answer to be
-    the wrong class alone. Returns the area under the ROC curve over those pairs (NaN if there is none), and chance: an
-    Estimate of mean and 95 % range of the same with membership shuffled inside each class.
+    the wrong class alone. Returns two Estimates: the area under the ROC curve over those pairs (NaN if there is none),
+    its interval as wide as chance is, and chance: mean and 95 % range of the same with membership shuffled inside each
+    class.
     """
     found = result.inference.rows(~result.target.right & result.inference.judged)
     rng, classes = np.random.default_rng(seed), []
@@ -131,7 +177,8 @@ def auc_of_mislabelled(result, seed=0, n_shuffles=200):
         return float(above / pairs) if pairs else float("nan")
 
     shuffled = [area([(rng.permutation(member), ranks) for member, ranks in classes]) for _ in range(n_shuffles)]
-    return area(classes), metrics.Estimate(np.mean(shuffled), *np.quantile(shuffled, [0.025, 0.975]))
+    chance, found = metrics.Estimate(np.mean(shuffled), *np.quantile(shuffled, [0.025, 0.975])), area(classes)
+    return metrics.Estimate(found, found - (chance.high - chance), found + (chance - chance.low)), chance
 
 
 def label_leakage(result, seed=0):

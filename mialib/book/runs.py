@@ -74,7 +74,8 @@ class Run:
     def to_dict(self):
         """Return the run as plain dicts that JSON can hold."""
         numbers = {name: _plain(v) if isinstance(v, Estimate) else v for name, v in self.numbers.items()}
-        arrays = {"arrays": self.arrays} if self.arrays else {}
+        arrays = {name: [None if x != x else x for x in of] for name, of in self.arrays.items()}
+        arrays = {"arrays": arrays} if arrays else {}
         return {"origin": asdict(self.origin), "numbers": numbers, **arrays, **self.details}
 
     @classmethod

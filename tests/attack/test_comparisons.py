@@ -59,6 +59,35 @@ def test_what_an_attack_gains_is_counted_record_by_record(result):
     assert comparisons.accuracy_gained(result, result).low == 0
 
 
+def test_percentiles_are_those_of_the_classes(result):
+    row = comparisons.percentiles({"nn": result})["nn"]
+    precision, recall = result.per_class(metrics.precision), result.per_class(metrics.recall)
+    assert row == {
+        "precision of 75 % of classes": np.sort(precision)[2],
+        "precision of 90 % of classes": np.sort(precision)[3],
+        "median recall": np.sort(recall)[1],
+    }
+    kept = comparisons.of_classes({"nn": result})
+    np.testing.assert_array_equal(kept["precision, nn, by class"], precision)
+    np.testing.assert_array_equal(kept["recall, nn, by class"], recall)
+
+
+def test_the_lead_that_is_left():
+    assert comparisons.lead_left(0.55, 0.7) == pytest.approx(0.25)
+    assert comparisons.lead_left(0.45, 0.7) == pytest.approx(-0.25)
+    assert np.isnan([comparisons.lead_left(0.5, of) for of in (0.5, 0.4, np.nan)]).all()  # a constant attack leads none
+
+
+def test_nearness_is_a_distance_of_the_target_alone(data, result):
+    plain, target = result.experiment, result.target
+    paper = {"train accuracy": target.train_accuracy - 0.3, "test accuracy": target.test_accuracy + 0.4, "more": 1}
+    ways = {"as it is": plain.recipe, "shorter": replace(plain.recipe, epochs=1)}
+    rows = comparisons.nearness(plain, ways, data, paper)
+    assert rows["as it is"]["train accuracy"] == target.train_accuracy
+    assert rows["as it is"]["distance from the paper's"] == pytest.approx(0.5)
+    assert rows["shorter"]["train accuracy"] < target.train_accuracy
+
+
 def test_attacks_are_compared_on_the_same_shadows(result):
     rows = comparisons.compare_attacks(result, {"per class": ClassAttack(), "pooled": PooledAttack()})
     for row in rows.values():
@@ -131,11 +160,13 @@ def test_only_mislabelled_pairs_of_one_class_count():
 def test_chance_among_the_mislabelled_is_a_95_percent_range(rng):
     """Notices the fault of a range of 25 to 75 %: the deviation of such an area is that of Mann and Whitney."""
     labels, member = np.zeros(100, int), np.arange(100) < 50
-    _, chance = comparisons.auc_of_mislabelled(
+    auc, chance = comparisons.auc_of_mislabelled(
         mislabelled(labels, labels + 1, member, rng.random(100)), n_shuffles=2000
     )
     half = 1.96 * np.sqrt(101 / (12 * 50 * 50))
     assert (chance.low, chance.high) == (pytest.approx(0.5 - half, abs=0.02), pytest.approx(0.5 + half, abs=0.02))
+    assert (auc.high - auc.low) == pytest.approx(chance.high - chance.low)
+    assert auc.low <= 0.5 <= auc.high  # guesses are not told from chance
 
 
 def test_without_mislabelled_pairs_there_is_no_area():

@@ -1,5 +1,7 @@
+import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from mialib.book.runs import Origin, Recording, Run
@@ -16,3 +18,10 @@ def test_what_only_some_seeds_kept_has_a_row_for_these():
     assert found.arrays["b"].tolist() == [[3]]
     assert found.numbers["a"] == pytest.approx(0.6)
     assert found.numbers["b"] == 1
+
+
+def test_what_is_not_defined_survives_json():
+    """JSON knows no NaN, and what reads it strictly would not open a notebook that has one."""
+    kept = replace(RUN, arrays={"by class": [0.5, np.nan]})
+    text = json.dumps(kept.to_dict(), allow_nan=False)
+    np.testing.assert_array_equal(Recording((Run.from_dict(json.loads(text)),)).arrays["by class"], [[0.5, np.nan]])

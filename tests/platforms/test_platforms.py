@@ -14,7 +14,7 @@ from mialib.models.cache import ModelCache
 from mialib.models.stack import NN
 from mialib.models.training import SGD, Recipe, fit_stack
 from mialib.platforms import estimators
-from mialib.platforms.closed import AMAZON_DEFAULT, AMAZON_LONG, GOOGLE_LIKE, AmazonLike, BlackBox, QuantileBins
+from mialib.platforms.closed import AMAZON_DEFAULT, AMAZON_LONG, GOOGLE_LIKE, AmazonLike, BlackBox, QuantileBins, forest
 from mialib.platforms.estimators import Classifier
 
 FOREST = Classifier(RandomForestClassifier(20))
@@ -163,6 +163,15 @@ def test_more_passes_of_amazon_overfit_more(data):
         AmazonLike(0)
     with pytest.raises(ValueError, match="l2 is -1"):
         AmazonLike(10, -1)
+
+
+def test_a_forest_of_large_leaves_knows_less_by_heart(data):
+    right = []
+    for leaf_size in (1, 25):
+        models = forest(leaf_size).train(data, np.arange(100)[None], children(1, 1))
+        right.append(np.mean(models.predict_proba(data.x[:100])[0].argmax(axis=1) == data.y[:100]))
+    assert right[0] == 1
+    assert right[1] < 0.95
 
 
 @pytest.mark.parametrize("name", GOOGLE_LIKE)
