@@ -10,7 +10,7 @@ from mialib import metrics
 from mialib.attack import lira
 from mialib.attack.experiment import query_target, train_target
 from mialib.attack.thresholds import GapAttack, ThresholdAttack, confidence, negative_loss
-from mialib.platforms.private import accuracy_bound, exchanged
+from mialib.platforms.private import accuracy_bound, epsilon_found, exchanged
 from mialib.synthesis.formats import Format
 from mialib.synthesis.model_based import synthesize
 from mialib.synthesis.search import Queries
@@ -275,7 +275,7 @@ def promised_and_measured(results):
     """Return what privacy promises of attacks, and what an attack found, for results of `DPSGD`, a dict of rows.
 
     A row holds accuracies of the target, the accuracy of the attack, and the bounds on it for one record added or
-    removed, and for one exchanged.
+    removed, and for one exchanged; then the ε that training spends, and that which the attack proves at least.
     """
     privacy = {name: (of.experiment.recipe.epsilon, of.experiment.recipe.delta) for name, of in results.items()}
     return {
@@ -285,6 +285,8 @@ def promised_and_measured(results):
             "attack accuracy": result.inference.accuracy,
             "bound": accuracy_bound(*privacy[name]),
             "bound, exchanged": accuracy_bound(*exchanged(*privacy[name])),
+            "epsilon promised": privacy[name][0],
+            "epsilon found": epsilon_found(result.target.member, result.inference.inferred, privacy[name][1]),
         }
         for name, result in results.items()
     }
