@@ -176,6 +176,12 @@ def test_a_roc_curve_on_a_grid_is_read_at_each_of_its_rates(scored):
     assert found[-1] == 1
 
 
+def test_a_histogram_holds_shares_of_the_values():
+    found = metrics.histogram(np.array([0, 0.24, 0.5, 1]), 4)
+    assert found.tolist() == [0.5, 0, 0.25, 0.25]
+    assert metrics.histogram(np.linspace(0, 1, 1001)).shape == (20,)
+
+
 def test_a_quantile_has_an_interval_of_order_statistics():
     found = metrics.quantile(np.append(np.arange(1.0, 101.0), np.nan), 0.9)
     assert (found, found.low, found.high) == (90, 84, 96)  # of 100 coins that fall 9 in 10 times, 84 to 95 are heads

@@ -10,7 +10,7 @@ from mialib import metrics
 from mialib.attack import lira
 from mialib.attack.experiment import query_target, train_target
 from mialib.attack.thresholds import GapAttack, ThresholdAttack, confidence, negative_loss
-from mialib.platforms.private import accuracy_bound, exchanged
+from mialib.platforms.private import accuracy_bound, epsilon_found, exchanged
 from mialib.synthesis.formats import Format
 from mialib.synthesis.model_based import synthesize
 from mialib.synthesis.search import Queries
@@ -95,6 +95,15 @@ def prefixed(rows):
     return {f"{row}, {quantity}": value for row, of_row in rows.items() for quantity, value in of_row.items()}
 
 
+def accuracy_gained(better, result):
+    """Return how much more accurate one attack is than another on the same target's records (Estimate).
+
+    The interval is of the mean difference over the records, of which most are judged alike.
+    """
+    right = [of.inference.inferred == of.inference.member for of in (better, result)]
+    return metrics.mean(right[0].astype(float) - right[1])
+
+
 def compare_attacks(result, attacks):
     """Train attacks, a dict by name, on a result's shadows, try them on its target, and return a dict of rows.
 
@@ -148,8 +157,9 @@ def auc_of_mislabelled(result, seed=0, n_shuffles=200):
 
     Only records of which the target names a wrong class count, and only pairs of the same true class: neither how often
     a class is mislabelled nor how often members are can help. The target is behind `LabelOnly`, for the answer to be
-    the wrong class alone. Returns the area under the ROC curve over those pairs (NaN if there is none), and chance: an
-    Estimate of mean and 95 % range of the same with membership shuffled inside each class.
+    the wrong class alone. Returns two Estimates: the area under the ROC curve over those pairs (NaN if there is none),
+    its interval as wide as chance is, and chance: mean and 95 % range of the same with membership shuffled inside each
+    class.
     """
     found = result.inference.rows(~result.target.right & result.inference.judged)
     rng, classes = np.random.default_rng(seed), []
@@ -167,7 +177,8 @@ def auc_of_mislabelled(result, seed=0, n_shuffles=200):
         return float(above / pairs) if pairs else float("nan")
 
     shuffled = [area([(rng.permutation(member), ranks) for member, ranks in classes]) for _ in range(n_shuffles)]
-    return area(classes), metrics.Estimate(np.mean(shuffled), *np.quantile(shuffled, [0.025, 0.975]))
+    chance, found = metrics.Estimate(np.mean(shuffled), *np.quantile(shuffled, [0.025, 0.975])), area(classes)
+    return metrics.Estimate(found, found - (chance.high - chance), found + (chance - chance.low)), chance
 
 
 def label_leakage(result, seed=0):
@@ -264,7 +275,7 @@ def promised_and_measured(results):
     """Return what privacy promises of attacks, and what an attack found, for results of `DPSGD`, a dict of rows.
 
     A row holds accuracies of the target, the accuracy of the attack, and the bounds on it for one record added or
-    removed, and for one exchanged.
+    removed, and for one exchanged; then the ε that training spends, and that which the attack proves at least.
     """
     privacy = {name: (of.experiment.recipe.epsilon, of.experiment.recipe.delta) for name, of in results.items()}
     return {
@@ -274,6 +285,8 @@ def promised_and_measured(results):
             "attack accuracy": result.inference.accuracy,
             "bound": accuracy_bound(*privacy[name]),
             "bound, exchanged": accuracy_bound(*exchanged(*privacy[name])),
+            "epsilon promised": privacy[name][0],
+            "epsilon found": epsilon_found(result.target.member, result.inference.inferred, privacy[name][1]),
         }
         for name, result in results.items()
     }
@@ -282,12 +295,13 @@ def promised_and_measured(results):
 def with_paper(found, paper):
     """Return what Figures 8 and 9 compare, rows of a table: numbers of results by name, with the paper's by name.
 
-    `paper` has precision and recall of some of them.
+    `paper` has precision and recall of some of them, as `mialib.book.ledger.paper_table` gives them.
     """
     rows = {}
     for name, of in found.items():
-        p, r = paper.get(name, (None, None))
-        row = {"paper's precision": p, "precision": of["precision"], "paper's recall": r, "recall": of["recall"]}
+        row, printed = {}, paper.get(name, {})
+        for quantity in ("precision", "recall"):
+            row |= {f"paper's {quantity}": printed.get(quantity), quantity: of[quantity]}
         rows[name] = row | {more: of[more] for more in ("AUC", "shadow test accuracy", "records not judged")}
     return rows
 

@@ -202,8 +202,8 @@ def run_each(experiment, ways, data, cache=None):
 def run_all(experiments, data, cache=None, n_jobs=-1):
     """Run experiments and return their numbers, a DataFrame with a row for each; a ValueError says if there are none.
 
-    Columns ``size``, ``n_shadow``, ``out`` (own or shared), ``seed``, ``precision``, ``recall``, ``AUC``, ``train
-    accuracy`` and ``test accuracy`` of the target.
+    Columns ``size``, ``n_shadow``, ``out`` (own or shared), ``seed``, ``accuracy``, ``precision``, ``recall``, ``AUC``,
+    ``train accuracy`` and ``test accuracy`` of the target.
     """
     experiments = list(experiments)
     if not experiments:
@@ -215,6 +215,7 @@ def run_all(experiments, data, cache=None, n_jobs=-1):
             "n_shadow": result.experiment.n_shadow,
             "out": str(result.experiment.out),
             "seed": result.experiment.seed,
+            "accuracy": result.inference.accuracy,
             "precision": result.inference.precision,
             "recall": result.inference.recall,
             "AUC": result.inference.auc,

@@ -48,10 +48,11 @@ def of_model(results, model, start=""):
 
 
 def by_class(results):
-    """Return what Figures 10 and 11 show of each class that has members and non-members of the target, a DataFrame.
+    """Return what Figure 11 shows of each class of a target, a DataFrame.
 
     Columns: ``model``, the name of the result, and ``setting``, the class; the attack's precision in the class (NaN
     where no record is inferred), the class's share of the training data, and the gap between train and test accuracy.
+    All three are NaN for a class that has no member of the target, or no non-member.
     """
     rows = []
     for name, result in results.items():
@@ -59,45 +60,78 @@ def by_class(results):
         for c in range(result.data.n_classes):
             of_class = target.labels == c
             members, others = of_class & target.member, of_class & ~target.member
+            of_one = (float("nan"),) * 3
             if members.any() and others.any():
                 precision = float(result.inference.rows(of_class).precision)
                 gap = float(right[members].mean() - right[others].mean())
-                rows.append((name, str(c), precision, float(members.sum() / target.member.sum()), gap))
+                of_one = (precision, float(members.sum() / target.member.sum()), gap)
+            rows.append((name, str(c), *of_one))
     columns = ["model", "setting", "precision in the class", "share of training data", "accuracy gap"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def class_correlations(classes):
-    """Return how precision goes with the gap, and with the share, over all classes of `by_class`, by name."""
-    precision = classes["precision in the class"]
-    return {
-        f"rank correlation in classes, precision and {x}": rank_correlation(classes[x], precision)
-        for x in ("accuracy gap", "share of training data")
-    }
+    """Return how precision goes with the gap, and with the share, over all classes of `by_class`, by name.
+
+    All models pooled, as Figure 11 shows them; and the mean over models, each by itself, since pooled the differences
+    between models count as well. The latter is NaN if a model has no correlation to speak of.
+    """
+    precision, found = "precision in the class", {}
+    for x in ("accuracy gap", "share of training data"):
+        name = f"rank correlation in classes, precision and {x}"
+        each = [_spearman(of[[x, precision]].dropna().to_numpy()) for _, of in classes.groupby("model", sort=False)]
+        found[name] = rank_correlation(classes[x], classes[precision])
+        found[f"{name}, one model"] = float(np.mean(each))
+    return found
 
 
-def class_medians(classes):
-    """Return the median precision of each result of `by_class`, and of the last minus the first, by name."""
-    each = classes.groupby("model", sort=False)["precision in the class"]
-    medians = {f"median precision, {name}": metrics.median(of) for name, of in each}
-    of = list(medians.values())
-    return {**medians, "median precision, most minus fewest classes": of[-1] - of[0]}
+def class_arrays(classes):
+    """Return the columns of `by_class` of each model, as `mialib.book.chapter.Chapter.keep` takes them."""
+    columns = ("precision in the class", "share of training data", "accuracy gap")
+    return {f"{c}, {name}": of[c].tolist() for name, of in classes.groupby("model", sort=False) for c in columns}
+
+
+def class_spreads(results):
+    """Return how far classes differ in precision, the quartiles' distance, of each result, and how it changes, by name.
+
+    `results` are named from the least to the most; the last of the numbers is what the last has above the first.
+    """
+    spreads = {}
+    for name, result in results.items():
+        low, high = metrics.quantiles(result.per_class(metrics.precision), (0.25, 0.75))
+        spreads[name] = float(high - low)
+    first, *_, last = spreads.values()
+    named = {f"spread between classes, {name}": spread for name, spread in spreads.items()}
+    return named | {"spread between classes, most minus fewest records": last - first}
 
 
 def certainty(answers):
     """Return how much surer members are answered than non-members (Figure 12), differences of means by name.
 
-    `answers` are targets' by name, from fewest classes to most. The last of the numbers is by how much the last target
-    differs more than the first in the probability of the true class.
+    `answers` are targets' by name.
     """
-    found, sure = {}, []
+    found = {}
     for name, of in answers.items():
         probability = metrics.true_class_probability(of.labels, of.vectors)
         for what, value in (("probability", probability), ("entropy", metrics.normalised_entropy(of.vectors))):
             difference = float(value[of.member].mean() - value[~of.member].mean())
             found[f"{what}, members minus non-members, {name}"] = difference
-        sure.append(found[f"probability, members minus non-members, {name}"])
-    return {**found, "probability, members minus non-members, most minus fewest": sure[-1] - sure[0]}
+    return found
+
+
+def certainty_arrays(answers, n_bins=10):
+    """Return the histograms of Figure 12 for `mialib.book.chapter.Chapter.keep`: shares of members and non-members.
+
+    Of each target, by name, over bins of the probability of the true class and of the normalised entropy.
+    """
+    arrays = {}
+    for name, of in answers.items():
+        probability = metrics.true_class_probability(of.labels, of.vectors)
+        for what, value in (("probability", probability), ("entropy", metrics.normalised_entropy(of.vectors))):
+            for side, rows in (("members", of.member), ("non-members", ~of.member)):
+                shares = np.histogram(value[rows], n_bins, (0, 1))[0] / np.count_nonzero(rows)
+                arrays[f"{what}, {side}, {name}"] = shares.tolist()
+    return arrays
 
 
 def overview(results):
@@ -119,6 +153,12 @@ def overview(results):
         for (model, setting), result in results.items()
     )
     return runs.set_index(runs["model"] + ", " + runs["setting"])
+
+
+def run_arrays(runs):
+    """Return gap, precision and AUC of each model type of `overview`, for `mialib.book.chapter.Chapter.keep`."""
+    columns = ("accuracy gap", "precision", "AUC")
+    return {f"{c}, runs of {name}": of[c].tolist() for name, of in runs.groupby("model", sort=False) for c in columns}
 
 
 def rank_correlation(x, y, seed=0, n_resamples=1000, level=0.95):
@@ -169,6 +209,18 @@ def hold_gap(runs, tolerance):
     apart = float(near["AUC"].max() - near["AUC"].min())
     numbers = {"gap held fixed": float(gap), "AUC at one gap, largest minus smallest": apart}
     return near[["accuracy gap", "train accuracy", "AUC"]], numbers
+
+
+def leaks_more(runs, model, other, tolerance):
+    """Return in what share of pairs at one gap a model type leaks more than another, by AUC (float).
+
+    Pairs are of a run of each in `overview` whose gaps differ by no more than a tolerance. A half if neither leaks
+    more; NaN if there is no pair.
+    """
+    of_model, of_other = (runs[runs["model"] == name] for name in (model, other))
+    apart = {x: of_model[x].to_numpy()[:, None] - of_other[x].to_numpy() for x in ("accuracy gap", "AUC")}
+    leads = apart["AUC"][np.abs(apart["accuracy gap"]) <= tolerance]
+    return float(np.mean((leads > 0) + (leads == 0) / 2)) if len(leads) else float("nan")
 
 
 def discordances(runs):

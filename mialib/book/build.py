@@ -22,7 +22,8 @@ import psutil
 from mialib.base.machine import CLUSTER, progress, shipped, write_text
 from mialib.book import chapters, costs, ledger
 from mialib.book.chapters import SCOREBOARD, ChapterError
-from mialib.book.execution import code_of, executed
+from mialib.book.dependence import code_of
+from mialib.book.execution import executed
 from mialib.book.runs import recorded_path, recordings
 
 

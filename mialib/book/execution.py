@@ -1,6 +1,5 @@
 """Chapters that were run, each in a process of its own that is measured, and kept by everything that decides them."""
 
-import ast
 import hashlib
 import json
 import os
@@ -24,9 +23,6 @@ from mialib.book.chapters import ChapterError, execute
 from mialib.book.costs import multiplications_a_core_second
 from mialib.book.runs import run_in_notebook
 from mialib.models.cache import USED, ModelCache, code_sha256
-
-TELLING = ("mialib.book", "mialib.plots")
-"""Modules that show what was measured, and decide no number."""
 
 PERIOD = 0.2
 """Seconds between two looks at the memory that a chapter holds."""
@@ -170,69 +166,6 @@ def folder_of(chapter, parameters):
         "versions": [version(name) for name in ("torch", "numpy", "scikit-learn", "matplotlib")],
     }
     return cache_dir() / "chapters" / hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def code_of(chapter):
-    """Return the sha256 of the code that decides what a chapter measures, without docstrings.
-
-    It is that of its own statements on which ``chapter.check`` and ``chapter.keep`` depend, without the parameters, and
-    of the modules of mialib that these lead to; how numbers are drawn and told does not count.
-    """
-    cells = nbformat.read(chapter, as_version=4).cells
-    cells = [c.source for c in cells if c.cell_type == "code" and "parameters" not in c.metadata.get("tags", ())]
-    decisive = _decisive("\n".join(cells))
-    waiting, known, package = _imported(decisive), {}, Path(mialib.__file__).parent
-    while waiting:
-        name = waiting.pop()
-        if name not in known and not name.startswith(TELLING):
-            place = package.joinpath(*name.split(".")[1:])
-            file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-            known[name] = file.read_text("utf-8") if file.exists() else ""
-            waiting |= _imported(known[name])
-    return code_sha256([decisive, *(known[name] for name in sorted(known))])
-
-
-def _decisive(source):
-    """Return the statements, as source code, on which the arguments of ``.check`` and ``.keep`` depend."""
-    kept, needed = [], set()
-    for statement in reversed(ast.parse(source).body):
-        if isinstance(statement, ast.Import | ast.ImportFrom):
-            statement.names = [alias for alias in statement.names if (alias.asname or alias.name) in needed]
-            counts = statement.names
-        elif isinstance(statement, ast.Expr):
-            counts = getattr(getattr(statement.value, "func", None), "attr", None) in ("check", "keep")
-        else:
-            counts = needed & _names(statement, ast.Store)
-        if counts:
-            kept.append(statement)
-            needed |= _names(statement, ast.Load)
-    return "\n".join(map(ast.unparse, reversed(kept)))
-
-
-def _names(statement, context):
-    """Return the names that a statement reads (Load), or binds or changes in place (Store); not those of its own."""
-    names, own = set(), set()
-    for node in ast.walk(statement):
-        if isinstance(node, ast.comprehension):
-            own |= {of.id for of in ast.walk(node.target) if isinstance(of, ast.Name)}
-        elif isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, context):
-            names |= {of.id for of in ast.walk(node.value) if isinstance(of, ast.Name)}
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, context):
-            names.add(node.id)
-        elif isinstance(node, ast.FunctionDef):
-            names.add(node.name)
-    return names - own
-
-
-def _imported(source):
-    """Return the modules of mialib, and names in them, that source code imports (set of str)."""
-    found = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "mialib":
-            homes = [mialib.HOMES.get(name.name, name.name) for name in node.names] if node.module == "mialib" else []
-            names = homes or [name.name for name in node.names]
-            found |= {node.module, *(f"{node.module}.{name}" for name in names)}
-    return found
 
 
 def _files(folder):

@@ -13,6 +13,7 @@ import joblib
 import numpy as np
 import torch
 
+from mialib import metrics
 from mialib.base.machine import one_thread
 from mialib.base.seeding import children
 from mialib.base.validate import check_integer
@@ -41,6 +42,19 @@ def accuracy_bound(epsilon, delta=0.0):
 def exchanged(epsilon, delta):
     """Return (ε, δ) for one record exchanged for another, from that for one added or removed: two steps of it."""
     return 2 * epsilon, min(1.0, delta * (1 + math.exp(min(epsilon, 700.0))))
+
+
+def epsilon_found(member, inferred, delta=0.0):
+    """Return a lower bound on ε from what an attack inferred of a target's records (float, at least 0).
+
+    The least ε that true and false positive rates allow at the ends of their exact intervals (Clopper and Pearson),
+    which hold together with a confidence of 95 %. Records are taken for independent trials. `member` and `inferred` are
+    arrays of bool.
+    """
+    member, inferred = np.asarray(member, bool), np.asarray(inferred, bool)
+    true, false = metrics.recall(member, inferred).low, metrics.recall(~member, inferred).high
+    sides = [(true - delta) / false, (1 - false - delta) / (1 - true)]
+    return max(0.0, *(math.log(side) if side > 0 else 0.0 for side in sides))
 
 
 @dataclass(frozen=True)

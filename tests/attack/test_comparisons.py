@@ -46,6 +46,19 @@ def test_a_summary_holds_the_numbers_of_its_results(result):
     assert comparisons.prefixed({"nn": {"precision": 0.5}}) == {"nn, precision": 0.5}
 
 
+def test_what_an_attack_gains_is_counted_record_by_record(result):
+    member, inferred = result.target.member, result.inference.inferred.copy()
+    wrong = np.flatnonzero(inferred != member)[:3]
+    inferred[wrong] = member[wrong]
+    better = replace(result, inference=replace(result.inference, inferred=inferred))
+    gained = comparisons.accuracy_gained(better, result)
+    assert gained == pytest.approx(3 / 200)
+    assert gained == pytest.approx(better.inference.accuracy - result.inference.accuracy)
+    assert 0 < gained - gained.low < 0.02
+    assert comparisons.accuracy_gained(result, better) == -gained
+    assert comparisons.accuracy_gained(result, result).low == 0
+
+
 def test_percentiles_are_those_of_the_classes(result):
     row = comparisons.percentiles({"nn": result})["nn"]
     precision, recall = result.per_class(metrics.precision), result.per_class(metrics.recall)
@@ -147,11 +160,13 @@ def test_only_mislabelled_pairs_of_one_class_count():
 def test_chance_among_the_mislabelled_is_a_95_percent_range(rng):
     """Notices the fault of a range of 25 to 75 %: the deviation of such an area is that of Mann and Whitney."""
     labels, member = np.zeros(100, int), np.arange(100) < 50
-    _, chance = comparisons.auc_of_mislabelled(
+    auc, chance = comparisons.auc_of_mislabelled(
         mislabelled(labels, labels + 1, member, rng.random(100)), n_shuffles=2000
     )
     half = 1.96 * np.sqrt(101 / (12 * 50 * 50))
     assert (chance.low, chance.high) == (pytest.approx(0.5 - half, abs=0.02), pytest.approx(0.5 + half, abs=0.02))
+    assert (auc.high - auc.low) == pytest.approx(chance.high - chance.low)
+    assert auc.low <= 0.5 <= auc.high  # guesses are not told from chance
 
 
 def test_without_mislabelled_pairs_there_is_no_area():
@@ -182,7 +197,7 @@ def test_what_a_label_betrays(result):
 def test_the_papers_numbers_stand_before_ours():
     names = ("precision", "recall", "AUC", "shadow test accuracy", "records not judged", "baseline")
     found = {name: dict.fromkeys(names, i) for i, name in enumerate(("real", "noisy"))}
-    rows = comparisons.with_paper(found, {"noisy": (0.9, 0.8)})
+    rows = comparisons.with_paper(found, {"noisy": {"precision": 0.9, "recall": 0.8}})
     assert list(rows["noisy"]) == ["paper's precision", "precision", "paper's recall", *names[1:-1]]
     assert list(rows["noisy"].values()) == [0.9, 1, 0.8, 1, 1, 1, 1]
     assert list(rows["real"].values()) == [None, 0, None, 0, 0, 0, 0]

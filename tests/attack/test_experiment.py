@@ -73,6 +73,7 @@ def test_a_sweep_has_a_row_for_each_experiment(data, result):
     assert runs["n_shadow"].tolist() == [6, 2]
     assert runs["out"].tolist() == ["own", "shared"]
     assert runs["precision"][0] == result.inference.precision == result.numbers()["precision"]
+    assert runs["accuracy"][0] == result.inference.accuracy
     assert runs["recall"][0] == result.numbers()["recall"]
     assert runs["AUC"][0] == pytest.approx(result.numbers()["AUC"])
     assert runs["test accuracy"][0] == result.target.test_accuracy

@@ -36,30 +36,63 @@ def test_each_class_has_its_precision_share_and_gap():
             "1 class": result([0, 0], [0, 0], [1, 0], [1, 0]),
         }
     )
-    named = [("3 classes", "0"), ("3 classes", "1"), ("1 class", "0")]  # class 2 has no member
+    named = [(name, c) for name in ("3 classes", "1 class") for c in "012"]
     assert list(zip(found["model"], found["setting"], strict=True)) == named
-    np.testing.assert_allclose(found["precision in the class"], [2 / 3, np.nan, 1])
-    np.testing.assert_allclose(found["share of training data"], [3 / 4, 1 / 4, 1])
-    np.testing.assert_allclose(found["accuracy gap"], [2 / 3 - 1, 0 - 1, 0])
+    nan = np.nan  # class 2 has no member, and of the second result only class 0 has any record
+    np.testing.assert_allclose(found["precision in the class"], [2 / 3, nan, nan, 1, nan, nan])
+    np.testing.assert_allclose(found["share of training data"], [3 / 4, 1 / 4, nan, 1, nan, nan])
+    np.testing.assert_allclose(found["accuracy gap"], [2 / 3 - 1, 0 - 1, nan, 0, nan, nan])
+    kept = overfitting.class_arrays(found)
+    np.testing.assert_allclose(kept["share of training data, 3 classes"], [3 / 4, 1 / 4, nan])
+    assert len(kept) == 6
 
 
-def test_classes_are_pooled_for_correlations_and_apart_for_medians():
+def test_classes_are_pooled_as_in_the_figure_and_correlated_model_by_model():
+    """Within either model precision falls with the gap; pooled it rises, since the second has more of both."""
     rows = [
-        ("2", 0.5, 0.6, 0.0),
-        ("2", 0.7, 0.4, 0.1),
-        ("10", 0.9, 0.2, 0.2),
-        ("10", 1.0, 0.1, 0.9),
-        ("10", 0.8, 0.3, 0),
+        ("a", 0.6, 0.9, 0.1),
+        ("a", 0.5, 0.8, 0.2),
+        ("a", 0.4, 0.7, 0.3),
+        ("b", 0.95, 0.2, 0.7),
+        ("b", 0.9, 0.3, 0.8),
+        ("b", 0.8, 0.1, 0.9),
+        ("b", np.nan, 0.5, 0.5),
     ]
     columns = ["model", "precision in the class", "share of training data", "accuracy gap"]
     classes = pd.DataFrame(rows, columns=columns)
     found = overfitting.class_correlations(classes)
-    assert found["rank correlation in classes, precision and share of training data"] == pytest.approx(-1)
     gap = found["rank correlation in classes, precision and accuracy gap"]
-    assert gap == overfitting.rank_correlation(classes["accuracy gap"], classes["precision in the class"])
-    medians = overfitting.class_medians(classes)
-    assert list(medians) == [f"median precision, {n}" for n in ("2", "10", "most minus fewest classes")]
-    assert list(medians.values()) == pytest.approx([0.5, 0.9, 0.4])
+    assert gap == pytest.approx(
+        spearmanr(classes["accuracy gap"], classes["precision in the class"], nan_policy="omit")[0]
+    )
+    assert gap > 0
+    assert found["rank correlation in classes, precision and accuracy gap, one model"] == pytest.approx(-1)
+    assert found["rank correlation in classes, precision and share of training data, one model"] == pytest.approx(0.75)
+
+
+def test_spread_is_the_distance_of_quartiles():
+    def of(*precisions):
+        return SimpleNamespace(per_class=lambda statistic: np.array(precisions))
+
+    found = overfitting.class_spreads({"few": of(0.5, 0.6, 0.7, 0.8), "many": of(0.1, 0.5, 0.9, 1.0, np.nan)})
+    assert found == pytest.approx(
+        {
+            "spread between classes, few": 0.2,
+            "spread between classes, many": 0.8,
+            "spread between classes, most minus fewest records": 0.6,
+        }
+    )
+
+
+def test_of_two_model_types_at_one_gap_one_leaks_more():
+    table = runs(
+        ("a", "1", 0.1, 0.9), ("a", "2", 0.5, 0.6), ("b", "1", 0.11, 0.8), ("b", "2", 0.52, 0.7), ("b", "3", 0.9, 0)
+    )
+    assert overfitting.leaks_more(table, "a", "b", 0.05) == 0.5  # one pair for, one against, the others far apart
+    assert overfitting.leaks_more(table, "a", "b", 0.015) == 1
+    assert overfitting.leaks_more(table, "b", "a", 0.015) == 0
+    assert overfitting.leaks_more(table, "a", "a", 0) == 0.5
+    assert np.isnan(overfitting.leaks_more(table, "a", "b", 0.001))
 
 
 def test_certainty_is_a_difference_of_means():
@@ -71,7 +104,10 @@ def test_certainty_is_a_difference_of_means():
     assert found["probability, members minus non-members, few"] == pytest.approx(0.2)
     assert found["probability, members minus non-members, many"] == pytest.approx(0.5)
     assert found["entropy, members minus non-members, many"] == pytest.approx(-1)
-    assert found["probability, members minus non-members, most minus fewest"] == pytest.approx(0.3)
+    kept = overfitting.certainty_arrays({"few": first}, n_bins=5)
+    assert kept["probability, members, few"] == [0, 0, 0, 0.5, 0.5]  # 0.7 and 0.9
+    assert sum(kept["entropy, non-members, few"]) == 1
+    assert len(kept) == 4
 
 
 def test_the_gap_is_train_minus_test_accuracy():
@@ -92,6 +128,9 @@ def test_the_overview_is_of_every_run(data):
         assert row["accuracy"] == np.mean(each.inference.inferred == each.target.member)
         assert (row["precision"], row["AUC"]) == (each.inference.precision, each.inference.auc)
     assert list(found.index) == ["NN, long", "NN, short"]
+    kept = overfitting.run_arrays(found)
+    assert list(kept) == [f"{column}, runs of NN" for column in ("accuracy gap", "precision", "AUC")]
+    assert kept["AUC, runs of NN"] == [each.inference.auc for each in results.values()]
 
 
 def test_sets_are_run_with_their_sizes(data):

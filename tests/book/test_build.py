@@ -12,7 +12,8 @@ import pytest
 
 from mialib.book import build, chapters, ledger, runs
 from mialib.book.chapters import SCOREBOARD, ChapterError
-from mialib.book.execution import Executed, code_of
+from mialib.book.dependence import code_of
+from mialib.book.execution import Executed
 from mialib.metrics import Estimate
 
 ROOT = Path(__file__).parents[2]

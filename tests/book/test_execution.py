@@ -14,7 +14,7 @@ import mialib
 from mialib.base import machine
 from mialib.book import execution as module
 from mialib.book.chapters import ChapterError
-from mialib.book.execution import code_of, executed, folder_of, kept
+from mialib.book.execution import executed, folder_of, kept
 
 SOURCE = """
 import os
@@ -95,54 +95,6 @@ def test_what_decides_a_run_decides_its_key(tmp_path, monkeypatch):
     before = folder_of(path, {})
     nbformat.write(outputs, path)
     assert folder_of(path, {}) == before
-
-
-MEASURES = """
-from mialib import metrics, plots
-sure = [0.25, 0.5]
-for x in sure:
-    seen = x
-value = metrics.median(sure)
-many = {"a": 1}
-many["b"] = seen
-chapter.keep({"x": list(many.values())})
-"""
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "decides"),
-    [
-        ("0.25", "0.75", True),
-        ("metrics.median", "metrics.mean", True),
-        ("seen = x", "seen = 2 * x", True),
-        ('many["b"] = seen', 'many["b"] = 2', True),
-        ("chapter.keep", "plots.bars({'a': many}, '', '')\nchapter.keep", False),
-        ("import metrics, plots", "import metrics", False),
-        ("value = metrics", "shown = sure\nvalue = metrics", False),
-    ],
-)
-def test_the_code_of_a_chapter_is_what_decides_its_numbers(tmp_path, old, new, decides):
-    path, other = (
-        chapter(tmp_path, text, name) for text, name in ((MEASURES, "toy"), (MEASURES.replace(old, new), "x"))
-    )
-    of_other = other.read_text("utf-8").replace("Chapter('x'", "Chapter('toy'")
-    other.write_text(of_other, "utf-8")
-    assert (code_of(path) != code_of(other)) == decides
-    other.write_text(path.read_text("utf-8").replace("value = 1.0", "value = 2.0"), "utf-8")
-    assert code_of(path) == code_of(other)  # parameters are kept beside the code
-
-
-def test_of_mialib_the_code_of_a_chapter_is_all_that_its_numbers_lead_to(tmp_path, monkeypatch):
-    read = []
-    monkeypatch.setattr(module, "code_sha256", lambda sources: read.extend(sources) or "")
-    code_of(chapter(tmp_path, MEASURES))
-    package = Path(mialib.__file__).parent
-    sources = {name: (package / f"{name}.py").read_text("utf-8") for name in ("metrics", "book/claims", "plots/bars")}
-    assert {name: text in read for name, text in sources.items()} == {
-        "metrics": True,
-        "book/claims": False,
-        "plots/bars": False,
-    }
 
 
 def test_recording_a_run_does_not_make_it_stale(tmp_path, monkeypatch):

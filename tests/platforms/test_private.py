@@ -14,7 +14,7 @@ from mialib.models.cache import ModelCache
 from mialib.models.cnn import CNN
 from mialib.models.stack import NN, ReLU
 from mialib.platforms import private
-from mialib.platforms.private import DPSGD, accuracy_bound, exchanged
+from mialib.platforms.private import DPSGD, accuracy_bound, epsilon_found, exchanged
 
 FREE = DPSGD(math.inf, architecture=NN((16,)), epochs=30, batch_size=50, learning_rate=0.01)
 
@@ -104,6 +104,8 @@ def test_a_row_holds_the_promise_and_the_attack(data):
     assert row["2"]["test accuracy"] == result.target.test_accuracy
     assert row["2"]["attack accuracy"] == np.mean(result.inference.inferred == result.target.member)
     assert (row["2"]["bound"], row["inf"]["bound"]) == (accuracy_bound(2, 1e-5), 1)
+    assert row["2"]["epsilon promised"] == 2
+    assert row["2"]["epsilon found"] == epsilon_found(result.target.member, result.inference.inferred, 1e-5)
     assert row["2"]["bound, exchanged"] == pytest.approx((math.exp(4) + (1 + math.exp(2)) * 1e-5) / (1 + math.exp(4)))
 
 
@@ -120,6 +122,36 @@ def test_the_bound_is_reached_by_randomised_response():
     assert accuracy_bound(math.inf, 1e-5) == 1
     assert accuracy_bound(0, 0.2) == pytest.approx(0.6)  # with probability δ all is told
     assert accuracy_bound(1, 0.3) == pytest.approx((math.e + 0.3) / (math.e + 1))
+
+
+def test_a_perfect_attack_proves_what_its_records_allow():
+    """Of n members all are found, of n others none: the exact ends are q and 1 - q, with q the n-th root of 2.5 %."""
+    for n, delta in ((20, 0.0), (1000, 1e-3)):
+        q = 0.025 ** (1 / n)
+        found = epsilon_found(np.arange(2 * n) < n, np.arange(2 * n) < n, delta)
+        assert found == pytest.approx(math.log((q - delta) / (1 - q)))
+
+
+def test_an_attack_that_guesses_proves_nothing():
+    member = np.arange(200) < 100
+    assert epsilon_found(member, np.ones(200, bool)) == 0
+    assert epsilon_found(member, ~member) == 0
+    assert epsilon_found(member, np.arange(200) % 2 == 0) == 0
+
+
+def test_few_false_negatives_prove_as_much_as_few_false_positives():
+    member = np.arange(200) < 100
+    inferred = np.arange(200) < 130  # all members are found, and 30 others
+    assert epsilon_found(member, inferred) == pytest.approx(epsilon_found(~member, ~inferred))
+    assert epsilon_found(member, inferred) > math.log(1 / 0.4)
+
+
+def test_what_is_proved_of_randomised_response_lies_below_its_epsilon():
+    """A bit told truly with probability e^ε / (1 + e^ε) is ε-private; the bound may lie above in 5 of 100 draws."""
+    rng, truth, member = np.random.default_rng(0), math.e / (1 + math.e), np.arange(2000) < 1000
+    found = [epsilon_found(member, np.where(rng.random(2000) < truth, member, ~member)) for _ in range(200)]
+    assert sum(epsilon > 1 for epsilon in found) <= 10
+    assert 0.7 < np.mean(found) < 1
 
 
 def test_an_exchange_is_two_steps():
