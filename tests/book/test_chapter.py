@@ -90,6 +90,7 @@ def test_quantiles(chapter):
 def test_numbers_stand_beside_the_papers_and_a_recorded_run(chapter, glued, monkeypatch):
     recorded = Run(replace(chapter.origin, profile="paper"), {"precision": 0.71, "recall": 0.99})
     monkeypatch.setattr(module, "recorded", {"location": recorded}.get)
+    monkeypatch.setattr(module.ledger, "paper_values", {"location": {"precision": 0.678}}.get)
     numbers = {**NUMBERS, "other": 1.0, "unknown": 2.0}
     table = chapter.beside_paper(numbers, also=["other"])
     assert table.frame.columns.tolist() == ["paper", "here", "recorded run"]
@@ -112,8 +113,10 @@ def test_a_number_is_glued_once_for_the_book_does_not_build_with_two_of_one_name
     assert glued[-2:] == [("other", 2.0), ("other", 3.0)]
 
 
-def test_where_the_paper_gives_none_of_the_numbers_it_has_no_column(glued):
+def test_where_the_paper_gives_none_of_the_numbers_it_has_no_column(glued, monkeypatch):
     chapter = Chapter("remember_too_much", "sample", 0, STAND_IN)
+    recorded = {"remember_too_much": Run(replace(chapter.origin, profile="paper"), {})}
+    monkeypatch.setattr(module, "recorded", recorded.get)
     table = chapter.beside_paper({"signs, test accuracy": 0.1}, ["signs, test accuracy"], "a remark")
     assert table.frame.columns.tolist() == ["here", "recorded run"]
     assert f"{chapter.badge}; a remark; recorded run: " in table.foot

@@ -5,8 +5,11 @@ import pytest
 
 from mialib.book import chapters, costs, runs
 from mialib.book.costs import cost
+from mialib.book.runs import Origin, Run
+from mialib.datasets.dataset import Provenance
 
 RECORDED = runs.recordings()
+RUN = Run(Origin("toy", "paper", 0, (Provenance("set", "sample", "here", "none", "0" * 64),)), {})
 PARAMETERS = {"size": 1000, "epochs": 10, "n_shadow": 4, "batch_size": 50, "class_counts": [2, 10], "source": "real"}
 TOOK = {
     "seconds": 36.0,
@@ -35,7 +38,7 @@ def test_a_chapter_costs_what_it_took_at_the_parameters_of_its_recorded_run(name
 @pytest.fixture
 def recorded(monkeypatch):
     """The chapter toy was recorded with PARAMETERS, on two cores as this machine has."""
-    run = replace(next(iter(RECORDED.values())).runs[0], details={"parameters": PARAMETERS, **TOOK})
+    run = replace(RUN, details={"parameters": PARAMETERS, **TOOK})
     monkeypatch.setattr(costs, "recorded", lambda name: run if name == "toy" else None)
     monkeypatch.setattr(chapters, "all_parameters", lambda name, profile: {**PARAMETERS, "size": 7})
     monkeypatch.setattr(costs.os, "cpu_count", lambda: 2)
@@ -86,7 +89,7 @@ def test_sums_of_lists_and_repetitions_count(recorded):
 def test_disk_is_not_known_where_it_was_not_recorded(recorded, monkeypatch):
     details = {"parameters": PARAMETERS, **TOOK}
     del details["cache in MiB"]
-    monkeypatch.setattr(costs, "recorded", lambda name: replace(next(iter(RECORDED.values())).runs[0], details=details))
+    monkeypatch.setattr(costs, "recorded", lambda name: replace(RUN, details=details))
     assert math.isnan(cost("toy", PARAMETERS).disk)
 
 
