@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: book test refresh clean
+.PHONY: book test mutants refresh clean
 
 book: $(INSTALLED)
 	$(BIN)/mia book
@@ -16,6 +16,10 @@ test: $(INSTALLED)
 	rm -rf _build/test-cache
 	MIALIB_CACHE=$(CURDIR)/_build/test-cache $(BIN)/python -m pytest tests book -n 2 --dist loadfile --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg
 	$(BIN)/jupyter-book build -W --keep-going .
+
+# Plant the faults of tests/mutants.yaml, one at a time; fail if no test finds one.
+mutants: $(INSTALLED)
+	$(BIN)/python tests/mutants.py
 
 # Run every chapter at its defaults and write the outputs that are committed and compared.
 refresh: $(INSTALLED)

@@ -135,6 +135,18 @@ def test_the_interval_of_the_area_covers(n, gap):
     assert np.mean([estimate.high - estimate.low for estimate in found]) < (0.75 if n == 5 else 0.3)
 
 
+@pytest.mark.parametrize(("m", "n", "found"), [(5, 40, 0.7), (30, 30, 0.95), (200, 50, 0.5)])
+def test_the_interval_of_an_area_is_newcombes(m, n, found):
+    """Newcombe 2006, method 5: Hanley and McNeil's variance at the end of the interval, both sizes their mean."""
+    estimate = metrics.area(found, m, n)
+    for end in (estimate.low, estimate.high):
+        q1, q2 = end / (2 - end), 2 * end**2 / (1 + end)
+        size = (m + n) / 2
+        variance = (end * (1 - end) + (size - 1) * (q1 - end**2 + q2 - end**2)) / (m * n)
+        assert abs(end - found) == pytest.approx(1.959964 * np.sqrt(variance), rel=1e-5)
+    assert estimate.low < found < estimate.high
+
+
 def test_perfect_separation_of_few_records_is_no_certainty():
     member = np.arange(10) < 5
     found = metrics.roc_auc(member, member.astype(float))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mialib import metrics
-from mialib.attack.answers import Answers
-from mialib.attack.shadow import ClassAttack, PooledAttack, Stretch
+from mialib.attack.answers import Answers, Attack
+from mialib.attack.shadow import ATTACK_RECIPE, ClassAttack, PooledAttack, Stretch, infer_from_own
 from mialib.platforms.mitigations import Temperature
 
 
@@ -112,3 +112,31 @@ def test_what_a_high_temperature_hides_from_the_eye_it_does_not_hide_from_the_at
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert attack.fit(shadows, n_jobs=1).infer(shadows).accuracy > 0.99
+
+
+@pytest.mark.parametrize("attack", [ClassAttack(), PooledAttack(ATTACK_RECIPE)])
+def test_what_is_said_of_a_record_does_not_hang_on_the_others(rng, attack):
+    """Notices the fault of a target's answers that are stretched by their own range and not by the shadows'."""
+    shadows, target = answers(rng, 600, signal=2.0), answers(rng, 200, signal=2.0)
+    hot = Temperature(50)
+    shadows, target = (Answers(of.labels, hot(of.vectors), of.member) for of in (shadows, target))
+    attack.fit(shadows, n_jobs=1)
+    some = np.flatnonzero(target.vectors.max(axis=1) < np.median(target.vectors.max(axis=1)))
+    together = attack.predict_proba(target.labels, target.vectors)[some]
+    np.testing.assert_allclose(attack.predict_proba(target.labels[some], target.vectors[some]), together, atol=1e-5)
+
+
+def test_without_shadows_no_record_is_judged_by_what_was_learned_from_it(rng):
+    """Notices the fault of an attack that is tried on the half from which it learned: this one knows it by heart."""
+
+    class ByHeart(Attack):
+        def fit(self, shadows):
+            self.known = set(shadows.vectors[:, 0].tolist())
+            return self
+
+        def score(self, labels, vectors):
+            return np.array([float(value in self.known) for value in vectors[:, 0].tolist()])
+
+    target = answers(rng, 301)
+    assert ByHeart().fit(target).infer(target).inferred.all()
+    np.testing.assert_array_equal(infer_from_own(ByHeart(), target, seed=0).score, 0)

@@ -6,7 +6,7 @@ import pytest
 
 from mialib import metrics
 from mialib.attack import comparisons
-from mialib.attack.answers import Answers, Inference
+from mialib.attack.answers import Answers, Attack, Inference
 from mialib.attack.experiment import Experiment, run, run_each, train_target
 from mialib.attack.shadow import ClassAttack, PooledAttack
 from mialib.models.stack import NN
@@ -96,6 +96,25 @@ def test_attacks_are_compared_on_the_same_shadows(result):
         assert row["seconds"] > 0
     assert rows["per class"]["parameters"] == 4 * (4 * 64 + 64 + 64 * 2 + 2)
     assert rows["pooled"]["parameters"] == 8 * 64 + 64 + 64 * 2 + 2
+
+
+def test_attacks_that_are_compared_learn_from_nothing_but_the_shadows(result):
+    """Notices the fault of an attack that is fitted on the target on which it is tried."""
+    learned = []
+
+    class Watched(Attack):
+        n_parameters = 0
+
+        def fit(self, shadows):
+            learned.append(shadows)
+
+        def score(self, labels, vectors):
+            return vectors.max(axis=1)
+
+    row = comparisons.compare_attacks(result, {"watched": Watched()})["watched"]
+    assert len(learned) == 1
+    assert learned[0] is result.shadows
+    assert row["AUC"] == metrics.roc_auc(result.target.member, result.target.vectors.max(axis=1))
 
 
 def test_the_pooled_attack_sees_the_class(result):

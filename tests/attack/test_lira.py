@@ -6,6 +6,7 @@ from scipy.stats import norm
 
 from mialib import metrics
 from mialib.attack import lira
+from mialib.attack.answers import Answers
 from mialib.attack.comparisons import all_attacks, short_columns
 from mialib.attack.experiment import Experiment, run
 from mialib.attack.lira import Gaussians, logit_confidence, own_variance, shared_variance
@@ -82,6 +83,17 @@ def test_the_offline_threshold_holds_each_shadow_against_the_others_alone(rng):
     assert lira.offline_threshold(confidence, in_, shared_variance) == pytest.approx(expected)
 
 
+def test_offline_lira_infers_what_lies_above_the_shadows_threshold(rng):
+    """Notices the fault of a threshold of 0, above which half of the non-members lie."""
+    vectors, own = (rng.dirichlet(np.ones(2), (4, n)) for n in (60, 80))
+    labels, in_ = np.zeros(60, int), rng.random((4, 60)) < 0.5
+    target = Answers(np.zeros(80, int), rng.dirichlet(np.ones(2), 80), np.arange(80) < 40)
+    found = lira.Evidence(labels, vectors, in_, own).infer(target)
+    threshold = lira.offline_threshold(logit_confidence(labels, vectors), in_, shared_variance)
+    np.testing.assert_array_equal(found.inferred, found.score > threshold)
+    assert (found.inferred != (found.score > 0)).any()
+
+
 def test_all_that_offline_lira_goes_by_is_seen_through_a_filter(rng):
     """Notices the fault of answers about the target's own records that are left unfiltered."""
     plain = lira.Evidence(np.zeros(5, int), rng.random((3, 5, 2)), rng.random((3, 5)) < 0.5, rng.random((3, 7, 2)))
@@ -125,6 +137,8 @@ def test_halves_that_are_none_are_refused():
         target_halves(split(40, 10, 1), 3, 0)
     with pytest.raises(ValueError, match="in for half of the shadow models"):
         TargetHalves(np.array([[1, 2], [1, 3]]), np.array([[3, 4], [2, 4]]))
+    with pytest.raises(ValueError, match="in for half of the shadow models"):  # 1 is in for three of four
+        TargetHalves(np.array([[1], [1], [1], [2]]), np.array([[2], [2], [2], [1]]))
     with pytest.raises(ValueError, match="share 1 records"):
         TargetHalves(np.array([[1, 2], [3, 4]]), np.array([[2, 4], [1, 3]]))
     groups = np.arange(40) // 2
@@ -138,6 +152,23 @@ def test_both_kinds_find_the_members_of_an_overfitted_target(data):
         np.testing.assert_array_equal(found.member, result.target.member)
         assert found.auc.low > 0.6
         assert metrics.accuracy(found.member, found.inferred) > 0.58
+
+
+def test_online_lira_infers_what_is_likelier_in_than_out_by_shadows_of_its_own(data):
+    """Notices two faults: another threshold than 0, and shadow models that have the seeds of offline LiRA's."""
+    seeds = []
+
+    class Watched:
+        def train(self, data, index, given, *rest):
+            seeds.extend(tuple(seed.generate_state(4)) for seed in given)
+            return OVERFITTED.recipe.train(data, index, given, *rest)
+
+    watched = replace(OVERFITTED, n_shadow=4, recipe=Watched())
+    run(watched, data)
+    found = lira.online(watched, data)
+    np.testing.assert_array_equal(found.inferred, found.score > 0)
+    assert np.any((found.score > 0) & (found.score < 0.5))
+    assert len(set(seeds)) == 1 + 4 + 4  # the target, asked by both, and the shadow models of each
 
 
 def test_an_untrained_target_leaks_nothing(data):

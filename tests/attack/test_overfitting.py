@@ -173,6 +173,12 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says():
     assert 86 <= sum(e.low <= 0 <= e.high for e in found) <= 99
 
 
+def test_the_interval_of_a_rank_correlation_is_as_wide_as_theory_says():
+    """Notices the fault of an interval of 90 %: of n independent pairs the deviation is 1/√(n - 1)."""
+    found = overfitting.rank_correlation(*np.random.default_rng(0).normal(size=(2, 500)), n_resamples=2000)
+    assert found.high - found.low == pytest.approx(2 * 1.96 / np.sqrt(499), rel=0.08)
+
+
 def test_of_few_runs_there_is_no_interval_and_of_two_no_correlation():
     found = overfitting.rank_correlation([1, 2, 3], [1, 3, 2])
     assert found == pytest.approx(0.5)

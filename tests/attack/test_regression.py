@@ -5,6 +5,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from mialib.attack import regression
 from mialib.attack.regression import (
     REGRESSORS,
     REPORTS,
@@ -14,7 +15,9 @@ from mialib.attack.regression import (
     attack_regression,
     attack_regressors,
 )
+from mialib.attack.shadow import PooledAttack
 from mialib.datasets.catalog import load
+from mialib.datasets.splits import shadow_sets
 
 REPORTED = [Report(), Report(step=1e-9), Report(step=1e9), Report(noise=1e-9), Report(noise=100)]
 
@@ -64,6 +67,24 @@ def test_a_forest_that_knows_its_records_leaks_through_its_residuals(task):
     for blind in ("to steps of 1e+09", "noise of 100"):  # what is reported says nothing of the record
         assert abs(found[blind]["attack AUC"] - 0.5) < 0.1  # more than three standard errors of 200 and 200 records
     assert found["noise of 1e-09"]["error, members"] == pytest.approx(exact["error, members"])
+
+
+def test_the_attack_goes_by_the_shadows_records_alone(task, monkeypatch):
+    """Notices two faults: residuals in units of the target's own records, and these among what the attack learns."""
+    drawn, learned = [], []
+
+    class Watched(PooledAttack):
+        def fit(self, shadows):
+            learned.append(shadows)
+            return super().fit(shadows)
+
+    monkeypatch.setattr(regression, "shadow_sets", lambda *given: drawn.append(shadow_sets(*given)) or drawn[-1])
+    monkeypatch.setattr(regression, "PooledAttack", Watched)
+    attack_regression(task, Ridge(), [Report()], 100, 3, seed=1)
+    ((sets,), (answers,)) = drawn, learned
+    rows = np.hstack([sets.in_, sets.out]).ravel()
+    np.testing.assert_allclose(answers.vectors[:, 2], task.y[rows] / task.y[sets.in_].std(), rtol=1e-5)
+    np.testing.assert_array_equal(answers.member, np.tile(np.repeat([True, False], 100), 3))
 
 
 def test_a_pipeline_is_seeded_in_all_its_parts(task):

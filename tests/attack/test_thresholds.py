@@ -53,6 +53,13 @@ def test_a_threshold_leaves_out_what_is_not_judged_and_takes_infinite_scores():
         best_threshold(member[:2], score[:2])
 
 
+def test_a_threshold_that_is_to_infer_nobody_infers_nobody():
+    """Notices the fault of records at the threshold that count as above it."""
+    member, score = np.array([False, True, False, True]), np.array([0.9, 0.4, 0.8, 0.3])
+    found = Inference.above(best_threshold(member, score), Answers(np.zeros(4, int), np.eye(4), member), score)
+    assert not found.inferred.any()
+
+
 @pytest.mark.parametrize("statistic", [confidence, negative_loss])
 def test_a_threshold_comes_from_the_shadows(rng, statistic):
     shadows, target = answers(rng, 4000), answers(rng, 2000)

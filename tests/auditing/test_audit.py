@@ -14,8 +14,10 @@ from sklearn.preprocessing import OneHotEncoder
 from skops import io
 
 from mialib import metrics
+from mialib.attack.answers import Answers, Inference
 from mialib.auditing import report
 from mialib.auditing.audit import Settings, audit, audit_kind, audit_saved, blind_auc
+from mialib.auditing.findings import Findings
 from mialib.auditing.inputs import Records, SavedAnswers
 from mialib.auditing.subjects import Opening, Refit, Subject
 from mialib.base.seeding import children
@@ -66,6 +68,17 @@ def files(people, tmp_path, forest):
 def test_a_forest_leaks(findings):
     assert findings.strongest_accuracy().low > 0.6
     assert "Membership leaks: the strongest of 5 attacks" in findings.verdict()
+
+
+def test_the_strongest_of_several_attacks_shares_their_error(rng):
+    """Notices the fault of an interval that does not know that its attack was chosen among several (Bonferroni)."""
+    target = Answers(np.zeros(400, int), np.ones((400, 1)), np.arange(400) < 200)
+    found, right = Findings("toy", target), np.array([0.55, 0.6, 0.5, 0.7])
+    says = [np.where(rng.random(400) < share, target.member, ~target.member) for share in right]
+    vars(found)["attacks"] = {str(i): Inference.above(0.5, target, each.astype(float)) for i, each in enumerate(says)}
+    expected = metrics.balanced_accuracy(target.member, says[3], 1 - 0.05 / 4)
+    accuracy = found.strongest_accuracy()
+    assert (accuracy, accuracy.low, accuracy.high) == pytest.approx((expected, expected.low, expected.high))
 
 
 def test_a_model_that_knows_neither_set_does_not_leak(forest, people):

@@ -203,6 +203,7 @@ def recording(*values, kind="real"):
         (AT_LEAST, (0.70, 0.71, 0.72, 0.70, 0.71), "reproduced"),
         (AT_LEAST, (0.50, 0.51, 0.52, 0.50, 0.51), "not reproduced"),
         (AT_LEAST, (0.58, 0.63, 0.60, 0.64, 0.59), "undecided"),  # the mean, 0.608, would do
+        (AT_LEAST, (0.58, 0.61, 0.57, 0.62, 0.60), "undecided"),  # the mean, 0.596, would not
         (Judge("at_most", (0.6,)), (0.58, 0.61, 0.60, 0.57, 0.59), "undecided"),
         (Judge("within", (0.6, 0.1)), (0.65, 0.66, 0.64, 0.65, 0.66), "reproduced"),
         (Judge("within", (0.6, 0.1)), (0.69, 0.72, 0.68, 0.70, 0.69), "undecided"),

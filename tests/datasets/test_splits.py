@@ -107,6 +107,14 @@ def test_a_group_lies_on_one_side_only(out):
     np.testing.assert_array_equal(few.in_, sets.in_[:3])
 
 
+def test_a_group_of_the_shared_out_records_is_never_in():
+    """Notices the fault of a group that the cut goes through; four records of groups of three always cut one."""
+    groups = np.repeat(np.arange(6), 3)
+    for seed in range(20):
+        sets = shadow_sets(np.arange(18), 4, 4, seed, SharedOut(), groups)
+        assert not np.intersect1d(groups[sets.in_], groups[sets.out]).size
+
+
 def test_a_planted_overlap_of_groups_is_an_error():
     groups = np.array([0, 0, 1, 2, 2, 3])
     with pytest.raises(ValueError, match="target_in and pool share 1 groups"):

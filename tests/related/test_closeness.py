@@ -30,6 +30,9 @@ def test_closeness_tells_an_average_from_a_copy(rng):
     assert (means["nearest mean is its own"] == 1).all()
     np.testing.assert_allclose(copies["distance to the nearest training record"], 0, atol=1e-6)
     assert (copies["distance to the nearest held-out record"] > 0.1).all()
+    assert (copies["nearest record is a training record"] == 1).all()
+    others = reconstructions.closeness(x[1:4:2], y[1:4:2], members, held_out)
+    assert (others["nearest record is a training record"] == 0).all()
 
 
 def test_as_many_held_out_records_are_looked_at_as_members_and_not_always_the_first():

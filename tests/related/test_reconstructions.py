@@ -101,6 +101,15 @@ def test_the_inversion_auc_is_high_where_members_are_nearer(inverted):
     assert told.membership_aucs()["inversion AUC from black, in features"] > 0.5
 
 
+def test_features_are_of_a_model_that_has_not_seen_the_targets_records(inverted):
+    """Notices the fault of features of the target itself: with other parameters it would change them."""
+    parameters = inverted.stack.parameters.clone()
+    parameters[0] = 0
+    blank, x = replace(inverted, stack=inverted.stack.with_parameters(parameters)), pixels(inverted.result.data.x[:9])
+    np.testing.assert_array_equal(blank.features(x), inverted.features(x))
+    assert inverted.features(x).std() > 0
+
+
 def test_distance_to_a_copy_tells_the_member(inverted):
     """A reconstruction that is a member of each class gives that member away."""
     split, data = inverted.result.split, inverted.result.data

@@ -112,6 +112,21 @@ def test_every_step_is_that_of_the_listing(search):
     assert min(k_seen) < search.k_max
 
 
+def test_a_proposal_as_good_as_the_best_takes_its_place():
+    """A target that always answers the same rejects nothing: k stays, and each proposal starts from the last."""
+    search = Search(k_max=16, k_min=2, rej_max=0, conf_min=0.5, iter_max=50)
+    _, steps = trace(constant(0.4, 0.6), np.zeros(5, int), FORMAT, search)
+    for path in steps:
+        changes = np.diff([record.astype(int) for record, _ in path], axis=0)
+        np.testing.assert_array_equal(np.count_nonzero(changes, axis=1), np.full(49, 16))
+
+
+def test_no_two_searches_start_from_the_same_record():
+    """Notices the fault of classes, or of a class's searches, that share a stream of random numbers."""
+    _, steps = trace(Linear(), CLASSES, FORMAT, SEARCH)
+    assert len({path[0][0].tobytes() for path in steps}) == len(CLASSES)
+
+
 def test_changed_features_are_uniform():
     """Around a fixed x*, each feature is chosen equally often (a constant target never rejects)."""
     search = Search(k_max=3, k_min=3, conf_min=0.5, iter_max=400)

@@ -5,6 +5,7 @@ from mialib.attack.experiment import Experiment, run, train_target
 from mialib.datasets.catalog import load
 from mialib.datasets.dataset import Dataset
 from mialib.models.training import Recipe
+from mialib.synthesis import population
 from mialib.synthesis.formats import Binary, Format, Integers, Reals
 from mialib.synthesis.population import Flip, Marginals, Replace, labelled, noisy
 
@@ -82,6 +83,15 @@ def test_real_features_are_drawn_anew(data):
     new = changed.x != data.x
     assert (new.sum(axis=1) == 10).all()
     assert ((changed.x[new] >= 2) & (changed.x[new] <= 3)).all()
+
+
+def test_noise_is_drawn_anew_for_each_part_of_the_records(data, monkeypatch):
+    """Notices the fault of one pattern of noise that repeats from part to part."""
+    monkeypatch.setattr(population, "CHUNK", 200)
+    flipped = (noisy(data, FORMAT, Flip(0.25), seed=5).x != data.x).reshape(3, 200, 40)
+    assert (flipped.sum(axis=2) == 10).all()
+    for first, second in ((0, 1), (0, 2), (1, 2)):
+        assert (flipped[first] & flipped[second]).mean() == pytest.approx(0.25**2, abs=0.01)
 
 
 def test_noise_that_does_not_suit_is_refused(data):
