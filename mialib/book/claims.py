@@ -18,7 +18,7 @@ SCOPES = (ON_PAPERS_DATA, ON_OTHER_DATA, BEYOND)
 
 SMALL = "sample"
 """Profile of a chapter's defaults: its runs are small, and judge no value that the paper measured at its sizes."""
-TOO_SMALL = "measured, but not at the paper's size"
+TOO_SMALL = "judged at the paper's size only"
 
 ITEM = re.compile(r"(?:Table|Fig\.|Algorithm|§)\s?[IVX\d]+(?:-[A-Z])?")
 
@@ -94,6 +94,11 @@ class Claim:
         shared = re.sub(r"(Tables?|Figs?\.|Fig\.) (\S+?),? and (\S+)", _each_alone, self.where)
         return [match.group().replace("§ ", "§") for match in ITEM.finditer(shared)]
 
+    @property
+    def of_papers_size(self):
+        """Whether it is on a value that the paper measured, which depends on size (bool)."""
+        return bool(self.paper) and self.judge.kind == "within"
+
     def provenances(self, run):
         """Return the provenances of the data sets of a `Run` or `Recording` that the judged numbers come from."""
         return [of for of in run.origin.sets if not self.data or of.name in self.data]
@@ -112,13 +117,13 @@ class Claim:
         if all of the interval lies in the region, not reproduced if all of it lies outside, undecided if it crosses a
         bound, or if there is none.
         """
+        if run.origin.profile == SMALL and self.of_papers_size and not self.untestable:
+            return Verdict(self, run, (), NOT_TESTABLE, TOO_SMALL)
         each = [[one.numbers.get(name) for name in self.quantities] for one in run.runs]
         each = [of_run for of_run in each if None not in of_run]  # some sizes are measured from fewer seeds
         if self.untestable or not each:
             return Verdict(self, run, (), NOT_TESTABLE, self.untestable or "not measured")
         values = tuple(run.numbers[name] for name in self.quantities)
-        if run.origin.profile == SMALL and self.paper and self.judge.kind == "within":
-            return Verdict(self, run, values, NOT_TESTABLE, TOO_SMALL)
         if any(value != value for of_run in each for value in of_run):
             return Verdict(self, run, values, NOT_TESTABLE, "not defined")
         slacks = self._slacks(each)

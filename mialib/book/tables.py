@@ -69,9 +69,10 @@ class VerdictTable(Table):
             }
             for verdict in self.verdicts
         }
-        left, feet = len(found) - len(self.verdicts), [run.origin.badge]
+        feet, left = [run.origin.badge], [verdict.claim for verdict in found if verdict.note == TOO_SMALL]
         if left:
-            feet.append(f"{left} values are measured, but judged at the paper's sizes only")
+            measured = sum(set(claim.quantities) <= set(run.numbers) for claim in left)
+            feet.append(f"of {len(left)} values of the paper, judged at its sizes only, {measured} are measured here")
         super().__init__(rows, "; ".join(feet))
 
     def _repr_mimebundle_(self, include=None, exclude=None):

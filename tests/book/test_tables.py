@@ -114,7 +114,8 @@ def test_the_papers_items_and_their_claims():
 def test_a_small_run_judges_no_value_of_the_paper():
     table = VerdictTable(Run(ORIGIN, {"precision, Google stand-in": Estimate(0.7, 0.65, 0.72)}))
     assert "table-ii-location-precision" not in table.frame.index
-    assert "1 values are measured, but judged at the paper's sizes only" in repr(table)
+    n = sum(claim.chapter == "location" and claim.of_papers_size for claim in ledger.read_claims())
+    assert f"of {n} values of the paper, judged at its sizes only, 1 are measured here" in repr(table)
 
 
 @pytest.mark.parametrize("folder", [".", "book"])
