@@ -1,11 +1,11 @@
-// Two menus above the table of all claims: by chapter and by verdict.
+// Two menus above the table of all claims: by chapter, and by the verdict of the first column of runs.
 document.addEventListener("DOMContentLoaded", () => {
   for (const table of document.querySelectorAll(".mialib-claims table")) {
     const heads = [...table.tHead.rows[0].cells].map((cell) => cell.textContent);
     const chapter = heads.indexOf("chapter");
     const first = heads.indexOf("paper") + 1;
     const rows = [...table.tBodies[0].rows];
-    const verdicts = (row) => [...row.cells].slice(first).map((cell) => cell.textContent.split(": ").pop());
+    const verdict = (row) => row.cells[first].textContent.split(": ").pop();
     const menu = (label, values) => {
       const select = document.createElement("select");
       select.setAttribute("aria-label", label);
@@ -13,13 +13,13 @@ document.addEventListener("DOMContentLoaded", () => {
       return select;
     };
     const chapters = menu("all chapters", [...new Set(rows.map((row) => row.cells[chapter].textContent))]);
-    const outcomes = menu("all verdicts", ["reproduced", "not reproduced", "not testable here"]);
+    const outcomes = menu("all verdicts", ["reproduced", "not reproduced", "undecided", "not testable here"]);
     const count = document.createElement("span");
     const show = () => {
       let shown = 0;
       for (const row of rows) {
         const fits = (!chapters.value || row.cells[chapter].textContent === chapters.value)
-          && (!outcomes.value || verdicts(row).some((verdict) => verdict.startsWith(outcomes.value)));
+          && (!outcomes.value || verdict(row).startsWith(outcomes.value));
         row.hidden = !fits;
         shown += fits;
       }
