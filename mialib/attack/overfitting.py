@@ -129,8 +129,7 @@ def certainty_arrays(answers, n_bins=10):
         probability = metrics.true_class_probability(of.labels, of.vectors)
         for what, value in (("probability", probability), ("entropy", metrics.normalised_entropy(of.vectors))):
             for side, rows in (("members", of.member), ("non-members", ~of.member)):
-                shares = np.histogram(value[rows], n_bins, (0, 1))[0] / np.count_nonzero(rows)
-                arrays[f"{what}, {side}, {name}"] = shares.tolist()
+                arrays[f"{what}, {side}, {name}"] = metrics.histogram(value[rows], n_bins).tolist()
     return arrays
 
 

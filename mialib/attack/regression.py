@@ -60,7 +60,7 @@ REGRESSORS = {
     "forest, leaves of 10": RandomForestRegressor(50, min_samples_leaf=10),
     "forest": RandomForestRegressor(50),
 }
-"""From one that cannot learn its records by heart to one that does."""
+"""From one that cannot memorise its records to one that does."""
 
 
 @dataclass(frozen=True, eq=False)

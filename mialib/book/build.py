@@ -158,11 +158,12 @@ def record(name, profile, seed=0):
     that the chapter fails, or checks no claims.
     """
     parameters = chapters.profile_parameters(name, profile, seed)
+    circumstances = _circumstances(chapters.path(name))  # before the run: code may change while it takes its hours
     found = executed(chapters.path(name), parameters)
     if found.run is None:
         raise ChapterError(f"{name} checks no claims, so there is nothing to record; record another chapter")
     complete = chapters.all_parameters(name, profile, seed)
-    run = replace(found.run, details={"parameters": complete, **found.took, **_circumstances(chapters.path(name))})
+    run = replace(found.run, details={"parameters": complete, **found.took, **circumstances})
     path = recorded_path(name, profile, seed)
     write_text(path, json.dumps(run.to_dict(), indent=1, ensure_ascii=False) + "\n")
     for figure in _figures(found.notebook, "recorded"):
@@ -173,11 +174,14 @@ def record(name, profile, seed=0):
 
 def _circumstances(chapter):
     """Return on what a recording rests besides its data: machine, versions, commit, and the code that it ran."""
-    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=chapter.parent, capture_output=True, text=True, check=False)
+    commit = None
+    with suppress(OSError):  # there may be no git
+        head = ["git", "rev-parse", "HEAD"]
+        commit = subprocess.run(head, cwd=chapter.parent, capture_output=True, text=True, check=False).stdout.strip()
     return {
         "machine": f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "versions": {name: version(name) for name in ("torch", "numpy", "scikit-learn")},
-        "commit": git.stdout.strip() or None,
+        "commit": commit or None,
         "code": code_of(chapter),
     }
 

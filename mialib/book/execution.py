@@ -162,7 +162,7 @@ def folder_of(chapter, parameters):
         "code": code_sha256(path.read_text("utf-8") for path in code),
         "claims": [shipped("book", name).read_text("utf-8") for name in ("claims.yaml", "paper.yaml")],
         "data": [*_files(os.environ.get("MIALIB_DATA")), *_files(shipped("data"))],
-        "recorded": [[run[part] for part in ("origin", "numbers")] for run in others],
+        "recorded": [[run["origin"], run["numbers"]] for run in others],
         "versions": [version(name) for name in ("torch", "numpy", "scikit-learn", "matplotlib")],
     }
     return cache_dir() / "chapters" / hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

@@ -99,19 +99,23 @@ def verdict_of(claim, runs):
 
 
 def score(runs):
-    """Return how many claims have each outcome by runs, a dict by chapter: dict of dicts of int, by scope."""
+    """Return how many claims of the chapters that have runs, a dict by chapter, have each outcome, by scope."""
     counts = {scope: dict.fromkeys(OUTCOMES, 0) for scope in SCOPES}
-    for claim in read_claims():
-        verdict = verdict_of(claim, runs)
-        counts[verdict.scope][verdict.outcome] += 1
+    for run in runs.values():
+        for verdict in verdicts(run):
+            counts[verdict.scope][verdict.outcome] += 1
     return counts
 
 
 def score_line():
-    """Return the score of the recorded runs, a sentence for each scope."""
+    """Return the score of the recorded runs, a sentence for each scope, and how many claims wait for theirs."""
     runs = recordings()
     several = sum(len(of.runs) > 1 for of in runs.values())
-    sentences = [f"Recorded: {len(runs)} chapters, {several} of them from several seeds."]
+    waiting = sum(claim.chapter not in runs for claim in read_claims())
+    sentences = [
+        f"Chapters recorded at the paper's sizes: {len(runs)}, of which {several} from several seeds; "
+        f"{waiting} claims wait for the recording of theirs."
+    ]
     for scope, counts in score(runs).items():
         said = ", ".join(f"{n} {outcome}" for outcome, n in counts.items())
         sentences.append(f"{scope if scope == BEYOND else f'On {scope}'}: {said}.".capitalize())

@@ -51,7 +51,7 @@ def sources(name):
 
 
 def load(name, source="real", **options):
-    """Load a data set of the paper (§VI-A), or one in the place of it.
+    """Load a data set of the paper (§VI-A), or one instead of it.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def load(name, source="real", **options):
     source : {"real", "sample", "stand-in"}
         ``real`` looks in the folder ``MIALIB_DATA`` (``data/README.md`` lists the names), then in the cache, then
         downloads and checks the checksum; none is published for purchase and texas, whose structure is checked
-        instead. ``sample`` takes real records in the place of the paper's: they ship with the project, but those of
+        instead. ``sample`` takes real records instead of the paper's: they ship with the project, but those of
         hospital, which are looked for as real ones are. ``stand-in`` generates records.
     **options
         ``n_classes`` for purchase (2, 10, 20, 50 or 100) and hospital, ``columns`` for adult ("all", "numeric" or

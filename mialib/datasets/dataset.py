@@ -20,7 +20,7 @@ class Provenance:
     name : str
         The data set's name in `mialib.datasets.catalog`.
     kind : {"real", "sample", "stand-in"}
-        ``real``: the data that the paper used. ``sample``: real records in the place of the paper's; most ship with
+        ``real``: the data that the paper used. ``sample``: real records instead of the paper's; most ship with
         the project. ``stand-in``: generated records, which never confirm a claim of the paper.
     source : str
         Who collected the records, or how they were generated.

@@ -135,7 +135,7 @@ DIAGNOSES = ("diag_2", "diag_3")
 
 @dataclass(frozen=True)
 class Hospital:
-    """Stays of diabetic patients in 130 US hospitals, in the place of the Texas set.
+    """Stays of diabetic patients in 130 US hospitals, instead of the Texas set.
 
     The class is one of the 100 most frequent primary diagnoses; everything else that is known of a stay is one-hot, a
     missing value ("?") a value of its own. Patients come again: they are the `groups`.

@@ -131,7 +131,7 @@ class Archive:
 
 
 class Purchase(Archive):
-    """The authors' purchases, and groceries in the place of them."""
+    """The authors' purchases, and groceries instead of them."""
 
     sample_sha256 = "c625b68fb997a8120aa7b204a349b4727a99e9d7cd248bdb01a79925af2b3f59"
 

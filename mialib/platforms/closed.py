@@ -172,7 +172,7 @@ class _Queries:
 
 
 def forest(leaf_size=1):
-    """Return a random forest that keeps so many records in a leaf, or more: the fewer, the more it knows by heart."""
+    """Return a random forest that keeps so many records in a leaf, or more: the fewer, the more it memorises."""
     name = f"random forest, leaves of {leaf_size}"
     return BlackBox(name, Classifier(RandomForestClassifier(100, min_samples_leaf=leaf_size)))
 

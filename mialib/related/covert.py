@@ -40,7 +40,7 @@ class Covert:
 
     def numbers(self):
         """Return every number by name, a dict of str to Estimate or, for means and differences, float."""
-        read = {} if self.encoding.depth is None else {"bits read rightly": self.bit_accuracy}
+        read = {} if self.encoding.depth is None else {"bits read correctly": self.bit_accuracy}
         return {
             "images hidden": len(self.hidden.true),
             "share of the hidden images recovered": metrics.share_of(self.hidden.recovered_images),

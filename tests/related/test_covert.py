@@ -26,7 +26,7 @@ def test_low_bits_in_an_attacks_target(result):
     found = covert.plant(LowBits(n_low=8), result)
     numbers = found.numbers()
     assert numbers["images hidden"] == (37 * 48 + 49 * 3) * 8 // (36 * 8)
-    assert numbers["share of the hidden images recovered"] == numbers["bits read rightly"] == 1
+    assert numbers["share of the hidden images recovered"] == numbers["bits read correctly"] == 1
     assert numbers["share of the corpus recovered"] == numbers["images hidden"] / 60
     assert numbers["mean absolute pixel error, of 255"] < 0.5
     assert numbers["the same, of guessing the mean image"] > 20
@@ -37,7 +37,7 @@ def test_low_bits_in_an_attacks_target(result):
 
 def test_values_are_not_bits(result):
     found = covert.plant(CorrelatedValues(), result)
-    assert "bits read rightly" not in found.numbers()
+    assert "bits read correctly" not in found.numbers()
     assert np.isnan(found.bits_per_record)
 
 
