@@ -38,8 +38,8 @@ def path(name):
 def profile_parameters(name, profile, seed=0):
     """Return a chapter's parameters in a profile, a dict; ``sample`` changes none.
 
-    What the profile has under ``other seeds`` holds for all seeds but the first, 0: they need not repeat everything
-    that is dear. A ChapterError says that the profile has no file for this chapter.
+    What the profile has under ``seed 0``, ``seed 1`` and so on holds for that seed alone: what is dear need not be
+    repeated from every seed. A ChapterError says that the profile has no file for this chapter.
     """
     if profile == "sample":
         return {}
@@ -49,8 +49,8 @@ def profile_parameters(name, profile, seed=0):
     parameters = yaml.safe_load(file.read_text(encoding="utf-8"))
     if name == SCOREBOARD:
         return parameters
-    others = parameters.pop("other seeds", {})
-    return {"profile": profile, **parameters, **(others if seed else {}), "seed": seed}
+    of_all = {name: value for name, value in parameters.items() if not name.startswith("seed ")}
+    return {"profile": profile, **of_all, **parameters.get(f"seed {seed}", {}), "seed": seed}
 
 
 def all_parameters(name, profile, seed=0):

@@ -130,10 +130,18 @@ def test_the_score_in_readme_and_book_is_that_of_the_recorded_runs():
 def test_every_chapter_has_parameters_in_every_profile(profile):
     for path in CHAPTERS:
         known = {*papermill.inspect_notebook(str(path))}
-        given = chapters.profile_parameters(path.stem, profile)
-        assert set(given) <= known, path.stem
+        for seed in range(5):
+            given = chapters.profile_parameters(path.stem, profile, seed)
+            assert set(given) <= known | {"seed"}, path.stem
+            assert given.get("profile", profile) == profile
         assert set(chapters.all_parameters(path.stem, profile)) == known
-        assert given.get("profile", profile) == profile
+
+
+def test_what_a_profile_has_under_a_seed_holds_for_that_seed_alone():
+    sizes = [chapters.profile_parameters("cifar", "paper", seed)["sizes_10"][2:] for seed in range(5)]
+    assert sizes == [[], [10000], [15000], [], []]
+    searches = [chapters.profile_parameters("synthesis", "paper", seed)["n_searches"] for seed in range(3)]
+    assert searches == [1000, 300, 300]
 
 
 @pytest.mark.parametrize("folder", [".", "book"], ids=["root", "book"])
