@@ -59,8 +59,9 @@ class Watch(threading.Thread):
 def measured(source, output, parameters, environment=None):
     """Run a notebook, with variables besides one's own, and return what that took, a dict.
 
-    It has ``seconds``, ``CPU seconds``, ``peak memory in MiB`` and ``models``, trained or from the cache, which keeps
-    ``cache in MiB`` of them; ``multiplications a core-second`` that the machine made just before, and its ``cores``.
+    It has ``seconds``, ``CPU seconds``, ``peak memory in MiB`` and ``models``, of which ``models from the cache`` were
+    trained before; the cache keeps ``cache in MiB`` of them; ``multiplications a core-second`` that the machine made
+    just before, and its ``cores``.
     A ChapterError has the message of the cell that failed. There is no output then.
     """
     command = [sys.executable, "-m", "mialib.book.execution", source, output]
@@ -75,7 +76,7 @@ def measured(source, output, parameters, environment=None):
 def main(source, output):
     """Run a notebook with the parameters of standard input; write what it took to standard output."""
     rate = round(multiplications_a_core_second())
-    watch, started, before = Watch(), time.monotonic(), sum(os.times()[:4])
+    watch, started, before, began = Watch(), time.monotonic(), sum(os.times()[:4]), time.time()
     watch.start()
     with tempfile.NamedTemporaryFile("r", encoding="utf-8") as used:
         os.environ[USED] = used.name
@@ -85,12 +86,14 @@ def main(source, output):
             print(" ".join(str(error).split()), file=sys.stderr)
             return 1
         entries = [ModelCache().path(key) for key in set(used.read().split())]
+    files = [path.stat() for path in entries if path.exists()]
     took = {
         "seconds": round(time.monotonic() - started, 1),
         "CPU seconds": round(sum(os.times()[:4]) - before, 1),  # of this process, and of all below it that ended
         "peak memory in MiB": watch.peak // 2**20,
         "models": len(entries),
-        "cache in MiB": round(sum(path.stat().st_size for path in entries if path.exists()) / 2**20, 1),
+        "models from the cache": sum(of.st_mtime < began for of in files),
+        "cache in MiB": round(sum(of.st_size for of in files) / 2**20, 1),
         "multiplications a core-second": rate,
         "cores": os.cpu_count(),
     }

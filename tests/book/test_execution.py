@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import psutil
 import pytest
 
@@ -15,6 +16,7 @@ from mialib.base import machine
 from mialib.book import execution as module
 from mialib.book.chapters import ChapterError
 from mialib.book.execution import executed, folder_of, kept
+from mialib.models.cache import ModelCache
 
 SOURCE = """
 import os
@@ -52,6 +54,7 @@ def test_a_run_is_measured_kept_and_not_made_twice(tmp_path, monkeypatch):
     found = executed(path, {"value": 2.5})
     assert found.run.numbers == {"number": 2.5}
     assert found.took["models"] == 1
+    assert found.took["models from the cache"] == 0
     assert found.took["cache in MiB"] == 1.0
     assert found.took["peak memory in MiB"] > 320
     assert found.took["CPU seconds"] > 1
@@ -59,6 +62,15 @@ def test_a_run_is_measured_kept_and_not_made_twice(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "measured", None)
     assert executed(path, {"value": 2.5}) == found == kept(path, {"value": 2.5})
     assert kept(path, {"value": 2.6}) is None
+
+
+def test_a_run_tells_models_it_trained_from_those_in_the_cache(tmp_path):
+    ModelCache().put("ab" * 32, np.zeros(3, np.float32))
+    path = ModelCache().path("ab" * 32)
+    os.utime(path, (path.stat().st_mtime - 60,) * 2)
+    work = "ModelCache().get('ab' * 32)\nModelCache().put('cd' * 32, np.zeros(3, np.float32))"
+    took = executed(chapter(tmp_path, work), {}).took
+    assert (took["models"], took["models from the cache"]) == (2, 1)
 
 
 def test_memory_and_processor_time_are_those_of_all_processes_together(tmp_path):
