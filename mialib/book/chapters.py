@@ -60,11 +60,19 @@ def all_parameters(name, profile, seed=0):
     return {key: ast.literal_eval(of["default"]) for key, of in defaults.items()} | given
 
 
+def check_parameters(source, names):
+    """Raise a ChapterError that lists a notebook's parameters, if a name is not one of them."""
+    known = papermill.inspect_notebook(str(source)) if names else names
+    if unknown := [name for name in names if name not in known]:
+        raise ChapterError(f"{Path(source).stem} has no parameter {unknown[0]!r}; it has {', '.join(known)}")
+
+
 def execute(source, output, parameters=None):
     """Run a notebook beside its final place, then rename; one that fails leaves nothing there.
 
-    A ChapterError then has the message of the cell that failed. `parameters` is a dict.
+    A ChapterError then has the message of the cell that failed, or names what is no parameter. `parameters` is a dict.
     """
+    check_parameters(source, parameters or {})
     output = Path(output).resolve()
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent) as folder:

@@ -60,9 +60,7 @@ def sweep(chapter, combinations, given, folder, environment=None):
         What went wrong, by combination; if all fail, a ChapterError is raised.
     """
     path, folder = chapters.path(chapter), Path(folder)
-    names, known = set(given).union(*combinations), chapters.all_parameters(chapter, "sample")
-    if unknown := sorted(names - set(known)):
-        raise ValueError(f"{chapter} has no parameter {unknown[0]!r}; it has {', '.join(known)}")
+    chapters.check_parameters(path, sorted(set(given).union(*combinations)))
     rows, failures = [], {}
     for combination in progress(f"sweep of {chapter}", "run", combinations):
         parameters = {**given, **combination}

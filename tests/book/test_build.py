@@ -137,6 +137,13 @@ def test_every_chapter_has_parameters_in_every_profile(profile):
         assert set(chapters.all_parameters(path.stem, profile)) == known
 
 
+def test_every_parameter_has_a_type_and_says_what_it_is():
+    for path in CHAPTERS:
+        for of in papermill.inspect_notebook(str(path)).values():
+            assert of["inferred_type_name"] not in ("None", ""), (path.stem, of)
+            assert of["help"], (path.stem, of)
+
+
 def test_what_a_profile_has_under_a_seed_holds_for_that_seed_alone():
     sizes = [chapters.profile_parameters("cifar", "paper", seed)["sizes_10"][2:] for seed in range(5)]
     assert sizes == [[], [10000], [15000], [], []]
@@ -162,6 +169,7 @@ def test_papermill_runs_a_chapter_from_both_places(tmp_path, folder):
         ("location", {"size": -5}, "size is -5; it must be a whole number of at least 1"),
         ("location", {"size": 1300}, "5010 records carry at most 1252"),
         ("location", {"source": "sample"}, "location has no source 'sample'"),
+        ("location", {"n_shadows": 5}, "location has no parameter 'n_shadows'; it has profile, source, size, n_shadow,"),
     ],
 )
 def test_bad_parameters_are_one_clear_sentence_and_leave_nothing(tmp_path, chapter, parameters, message):
@@ -173,8 +181,8 @@ def test_bad_parameters_are_one_clear_sentence_and_leave_nothing(tmp_path, chapt
 @pytest.mark.parametrize("epochs", ["100", "0"], ids=["as committed", "untrained"])
 def test_a_broken_verdict_fails_the_notebook_test(tmp_path, epochs):
     notebook = (ROOT / "book" / "location.ipynb").read_text(encoding="utf-8")
-    assert "epochs = 100 " in notebook
-    (tmp_path / "location.ipynb").write_text(notebook.replace("epochs = 100 ", f"epochs = {epochs} "), encoding="utf-8")
+    assert "epochs: int = 100 " in notebook
+    (tmp_path / "location.ipynb").write_text(notebook.replace("epochs: int = 100 ", f"epochs: int = {epochs} "), encoding="utf-8")
     sanitise = ["--nbval-current-env", "--nbval-sanitize-with", ROOT / "tests" / "nbval.cfg"]
     command = [
         sys.executable,

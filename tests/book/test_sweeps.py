@@ -81,7 +81,7 @@ def test_other_parameters_are_lines_of_their_own(chapters):
 
 
 def test_what_cannot_be_swept_or_drawn_is_said(chapters):
-    with pytest.raises(ValueError, match="location has no parameter 'sise'; it has profile, source, size"):
+    with pytest.raises(ChapterError, match="location has no parameter 'sise'; it has profile, source, size"):
         sweep("location", grid(["sise=1"]), {}, chapters)
     with pytest.raises(ChapterError, match="every point failed; the first: location: ValueError: size is 13"):
         sweep("location", grid(["size=13"]), {"seed": 0, "epochs": 1}, chapters)
