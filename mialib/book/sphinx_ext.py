@@ -49,7 +49,9 @@ def _recorded(name):
         return "not recorded"
     memory = run.details["peak memory in MiB"] / 1024
     time = _spoken(run.details["seconds"])
-    return f"{time} and {memory:.1f} GiB from an empty cache for each seed, when it was recorded"
+    found = run.details.get("models from the cache")
+    of_them = f", {found} of its {run.details['models']} models from the cache" if found else ""
+    return f"{time} and {memory:.1f} GiB for each seed, when it was recorded{of_them}"
 
 
 def _spoken(seconds):

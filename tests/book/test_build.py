@@ -144,6 +144,17 @@ def test_every_parameter_has_a_type_and_says_what_it_is():
             assert of["help"], (path.stem, of)
 
 
+def test_a_chapter_shows_few_lines_of_code():
+    for path in CHAPTERS:
+        cells = nbformat.read(path, as_version=4).cells
+        shown = [
+            c.source
+            for c in cells
+            if c.cell_type == "code" and not {"parameters", "hide-input"} & {*c.metadata.get("tags", ())}
+        ]
+        assert sum(bool(line.strip()) for source in shown for line in source.splitlines()) <= 25, path.stem
+
+
 def test_what_a_profile_has_under_a_seed_holds_for_that_seed_alone():
     sizes = [chapters.profile_parameters("cifar", "paper", seed)["sizes_10"][2:] for seed in range(5)]
     assert sizes == [[], [10000], [15000], [], []]
@@ -169,7 +180,11 @@ def test_papermill_runs_a_chapter_from_both_places(tmp_path, folder):
         ("location", {"size": -5}, "size is -5; it must be a whole number of at least 1"),
         ("location", {"size": 1300}, "5010 records carry at most 1252"),
         ("location", {"source": "sample"}, "location has no source 'sample'"),
-        ("location", {"n_shadows": 5}, "location has no parameter 'n_shadows'; it has profile, source, size, n_shadow,"),
+        (
+            "location",
+            {"n_shadows": 5},
+            "location has no parameter 'n_shadows'; it has profile, source, size, n_shadow,",
+        ),
     ],
 )
 def test_bad_parameters_are_one_clear_sentence_and_leave_nothing(tmp_path, chapter, parameters, message):
@@ -182,7 +197,9 @@ def test_bad_parameters_are_one_clear_sentence_and_leave_nothing(tmp_path, chapt
 def test_a_broken_verdict_fails_the_notebook_test(tmp_path, epochs):
     notebook = (ROOT / "book" / "location.ipynb").read_text(encoding="utf-8")
     assert "epochs: int = 100 " in notebook
-    (tmp_path / "location.ipynb").write_text(notebook.replace("epochs: int = 100 ", f"epochs: int = {epochs} "), encoding="utf-8")
+    (tmp_path / "location.ipynb").write_text(
+        notebook.replace("epochs: int = 100 ", f"epochs: int = {epochs} "), encoding="utf-8"
+    )
     sanitise = ["--nbval-current-env", "--nbval-sanitize-with", ROOT / "tests" / "nbval.cfg"]
     command = [
         sys.executable,

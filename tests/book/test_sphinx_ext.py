@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 import threading
+from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.error import HTTPError
@@ -165,5 +166,8 @@ def test_a_chapter_says_how_to_run_it_again(tmp_path, monkeypatch):
     origin = Origin("toy", "paper", 0, (Provenance("set", "sample", "here", "none", "0" * 64),))
     run = Run(origin, {}, details={"seconds": 430.0, "peak memory in MiB": 1536})
     recorded.write_text(json.dumps(run.to_dict()), encoding="utf-8")
-    assert "7 minutes and 1.5 GiB from an empty cache for each seed" in sphinx_ext.run_again("toy")
+    assert "7 minutes and 1.5 GiB for each seed, when it was recorded\n" in sphinx_ext.run_again("toy")
+    half = replace(run, details={**run.details, "models": 8, "models from the cache": 4})
+    recorded.write_text(json.dumps(half.to_dict()), encoding="utf-8")
+    assert "when it was recorded, 4 of its 8 models from the cache" in sphinx_ext.run_again("toy")
     assert sphinx_ext.run_again("unknown").count("\n- ") == 1
