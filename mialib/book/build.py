@@ -21,6 +21,7 @@ import psutil
 
 from mialib.base.machine import CLUSTER, progress, shipped, write_text
 from mialib.book import chapters, costs, ledger
+from mialib.book.answer import Answer
 from mialib.book.chapters import SCOREBOARD, ChapterError
 from mialib.book.dependence import code_of
 from mialib.book.execution import executed
@@ -133,13 +134,20 @@ def refresh(names):
 
 
 def write_score():
-    """Write the score of the recorded runs where readers look: ``book/score.md`` and the README."""
+    """Write what the recorded runs say where readers look: ``book/score.md``, the README, and the heads of chapters."""
     line = ledger.score_line()
     write_text(shipped("book", "score.md"), f"{line}\n")
     readme = shipped("README.md")
     if readme.exists():
         between = re.compile("(?<=<!-- score -->\n).*(?=\n<!-- /score -->)", re.DOTALL)
         write_text(readme, between.sub(lambda _: line, readme.read_text(encoding="utf-8")))
+    for path in chapters.paths():
+        notebook = nbformat.read(path, as_version=4)
+        heads = [cell for cell in notebook.cells if "answer" in cell.metadata.get("tags", ())]
+        for output in (output for cell in heads for output in cell.outputs):
+            output.data = Answer(path.stem).data
+        if heads:
+            write_text(path, nbformat.writes(notebook) + "\n")
 
 
 def _figures(path, tag):
