@@ -21,10 +21,10 @@ import psutil
 
 from mialib.base.machine import CLUSTER, progress, shipped, write_text
 from mialib.book import chapters, costs, ledger
-from mialib.book.answer import Answer
 from mialib.book.chapters import SCOREBOARD, ChapterError
 from mialib.book.dependence import code_of
 from mialib.book.execution import executed
+from mialib.book.head import HEADS
 from mialib.book.runs import recorded_path, recordings
 
 
@@ -143,9 +143,15 @@ def write_score():
         write_text(readme, between.sub(lambda _: line, readme.read_text(encoding="utf-8")))
     for path in chapters.paths():
         notebook = nbformat.read(path, as_version=4)
-        heads = [cell for cell in notebook.cells if "answer" in cell.metadata.get("tags", ())]
-        for output in (output for cell in heads for output in cell.outputs):
-            output.data = Answer(path.stem).data
+        heads = [
+            (head, cell)
+            for cell in notebook.cells
+            for tag, head in HEADS.items()
+            if tag in cell.metadata.get("tags", ())
+        ]
+        for head, cell in heads:
+            for output in cell.outputs:
+                output.data = head(path.stem).data
         if heads:
             write_text(path, nbformat.writes(notebook) + "\n")
 

@@ -5,7 +5,7 @@ a ValueError says that there are more series than styles to tell them apart.
 """
 
 from mialib.plots.bars import bars, precision_boxes
-from mialib.plots.distributions import answer_grid, answer_histogram, precision_cdf, roc
+from mialib.plots.distributions import answer_grid, answer_histogram, precision_cdf, recorded_cdf, roc
 from mialib.plots.images import image_rows
 from mialib.plots.points import (
     climbs,
@@ -30,6 +30,7 @@ __all__ = [
     "precision_boxes",
     "precision_by_shadows",
     "precision_cdf",
+    "recorded_cdf",
     "roc",
     "scatter",
     "scatter_runs",

@@ -20,6 +20,41 @@ def precision_cdf(series, quantity="precision"):
     return style.finish(axes)
 
 
+LEVELS = np.arange(1, 101) / 100
+"""Shares of classes at which recorded distributions are drawn."""
+
+
+def recorded_cdf(series, points, quantity="precision"):
+    """Draw the distribution over classes of a number that several targets were measured by: `precision_cdf` of them.
+
+    Parameters
+    ----------
+    series : dict of str to ndarray of float, shape (targets, classes)
+        Of each line; NaN where a class has no value. The line is the mean over targets at each share of classes, the
+        band, where there are several targets, its 95 % interval.
+    points : dict of str to dict of float to float
+        The paper's value at a share of classes, for lines of which it gives one; at share 0 stands its value of all
+        records together. They are hollow diamonds.
+    quantity : str
+    """
+    axes = style.axes(f"attack {quantity} in a class", "share of classes up to this")
+    for look, name, rows in style.styled(series):
+        means = [metrics.mean(at) for at in np.transpose([metrics.quantiles(row, LEVELS) for row in rows])]
+        middle, low, high = np.clip(
+            style.with_ends(means), 0, 1
+        )  # no share is larger, though Student's interval may be
+        axes.plot(middle, LEVELS, label=name, **look | {"marker": ""})
+        axes.fill_betweenx(LEVELS, low, high, color=look["color"], alpha=0.2, linewidth=0)
+        for share, value in points.get(name, {}).items():
+            diamond = {"marker": "D", "markersize": 8, "markerfacecolor": "white", "markeredgewidth": 1.8}
+            axes.plot(value, share, linestyle="none", color=look["color"], clip_on=False, zorder=5, **diamond)
+    if any(points.values()):
+        axes.plot([], [], "D", color="0.3", markerfacecolor="white", markersize=7, label="the paper's value")
+    axes.axvline(metrics.BASELINE, color="0.4", linewidth=1, zorder=0, label="random guessing")
+    axes.set(xlim=(None, 1.02), ylim=(0, 1.02))
+    return style.finish(axes)
+
+
 def _shares(axes, values, member, edges):
     """Draw how members and non-members are spread over bins of a number, as shares of each."""
     sides = {"members": member, "non-members": ~member}

@@ -150,7 +150,8 @@ def test_a_chapter_shows_few_lines_of_code():
         shown = [
             c.source
             for c in cells
-            if c.cell_type == "code" and not {"parameters", "hide-input", "remove-input"} & {*c.metadata.get("tags", ())}
+            if c.cell_type == "code"
+            and not {"parameters", "hide-input", "remove-input"} & {*c.metadata.get("tags", ())}
         ]
         assert sum(bool(line.strip()) for source in shown for line in source.splitlines()) <= 25, path.stem
 

@@ -1,5 +1,6 @@
-"""The head of a chapter: its answer in sentences with recorded numbers, its verdicts, and what was run."""
+"""The head of a chapter, from its recorded run: the answer in sentences, with its verdicts, and the paper's figure."""
 
+import io
 import re
 from html import escape
 
@@ -20,7 +21,7 @@ class Answer:
     Parameters
     ----------
     chapter : str
-        Of whose recorded run the numbers are; ``book/answers.yaml`` has the sentences.
+        Of whose recorded run the numbers are; ``book/heads.yaml`` has the sentences.
 
     Attributes
     ----------
@@ -36,7 +37,7 @@ class Answer:
     """
 
     def __init__(self, chapter):
-        said = yaml.safe_load(shipped("book", "answers.yaml").read_text(encoding="utf-8"))[chapter]
+        said = _said(chapter)
         self.run, self.short, self.sentences = (
             recorded(chapter),
             "Not recorded yet.",
@@ -92,5 +93,64 @@ class Answer:
         return "\n".join([f"{self.short} {self.sentences}", *counts, self.foot])
 
 
+class Hero:
+    """The paper's figure, drawn from the recorded run of a chapter; in a notebook it shows itself, as SVG.
+
+    Parameters
+    ----------
+    chapter : str
+        ``book/heads.yaml`` says which arrays of its recorded run are drawn, and where the paper's values stand.
+    """
+
+    def __init__(self, chapter):
+        self._of, self.run = _said(chapter)["figure"], recorded(chapter)
+
+    @property
+    def figure(self):
+        """The matplotlib Figure, or None if nothing of it is recorded."""
+        from mialib.plots import recorded_cdf
+        from mialib.plots.style import sign
+
+        arrays = self.run.arrays if self.run else {}
+        lines = {name: arrays[array] for name, array in self._of["lines"].items() if array in arrays}
+        if not lines:
+            return None
+        points = {
+            name: {share: _printed(*place) for share, place in of.items()}
+            for name, of in self._of["paper"].items()
+            if name in lines
+        }
+        return sign(recorded_cdf(lines, points), self.run.origin.badge)
+
+    @property
+    def data(self):
+        """The figure as the output of a cell (dict of str to str)."""
+        import matplotlib as mpl
+
+        text = self._of["alt"]
+        if (figure := self.figure) is None:
+            return {"text/plain": f"Not recorded yet. {text}"}
+        drawn = io.StringIO()
+        with mpl.rc_context({"svg.hashsalt": "mialib", "svg.fonttype": "none", "font.family": "sans-serif"}):
+            figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
+        return {"text/plain": text, "image/svg+xml": drawn.getvalue()}
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        return self.data
+
+
+def _said(chapter):
+    return yaml.safe_load(shipped("book", "heads.yaml").read_text(encoding="utf-8"))[chapter]
+
+
+def _printed(where, of, row, column):
+    """Return a number of the paper by its place in ``book/paper.yaml``."""
+    return ledger.paper_table(where, of)[row][column]
+
+
 def _sentence(scope):
     return f"On {scope}" if scope.endswith("data") else scope.capitalize()
+
+
+HEADS = {"answer": Answer, "hero": Hero}
+"""What the cells of a chapter's head show, by their tags."""
