@@ -4,8 +4,10 @@ import io
 import re
 from html import escape
 
+import numpy as np
 import yaml
 
+from mialib import metrics
 from mialib.base.machine import shipped
 from mialib.book import ledger
 from mialib.book.claims import OUTCOMES
@@ -44,14 +46,15 @@ class Answer:
             "No run at the paper's sizes is kept.",
         )
         if self.run:
-            self.short, self.sentences = said["short"], NUMBER.sub(self._number, said["sentences"])
+            sentences = NUMBER.sub(self._number, said["sentences"])
+            self.short, self.sentences = said["short"], sentences.replace(" %", "\N{NO-BREAK SPACE}%")
 
     def _number(self, found):
         name, form = found.groups()
         if name not in self.run.numbers:
             raise ValueError(f"the recorded run of {self.run.origin.chapter} has no number {name!r}")
         value = self.run.numbers[name]
-        return format(float(value), form).replace("%", "\N{NO-BREAK SPACE}%")
+        return format(float(value), form).replace("%", " %")
 
     @property
     def verdicts(self):
@@ -108,19 +111,52 @@ class Hero:
     @property
     def figure(self):
         """The matplotlib Figure, or None if nothing of it is recorded."""
-        from mialib.plots import recorded_cdf
         from mialib.plots.style import sign
 
-        arrays = self.run.arrays if self.run else {}
-        lines = {name: arrays[array] for name, array in self._of["lines"].items() if array in arrays}
-        if not lines:
+        if not self.run:
             return None
+        figure = {"classes": self._classes, "points": self._points, "lines": self._lines}[self._of["draws"]]()
+        return figure and sign(figure, self.run.origin.badge)
+
+    def _classes(self):
+        from mialib.plots import recorded_cdf
+
+        arrays = self.run.arrays
+        lines = {name: arrays[array] for name, array in self._of["lines"].items() if array in arrays}
         points = {
             name: {share: _printed(*place) for share, place in of.items()}
             for name, of in self._of["paper"].items()
             if name in lines
         }
-        return sign(recorded_cdf(lines, points), self.run.origin.badge)
+        return recorded_cdf(lines, points) if lines else None
+
+    def _points(self):
+        from mialib.plots import recorded_points
+
+        numbers, names = self.run.numbers, [self._of[axis] for axis in "xy"]
+        series = {
+            line: {row: tuple(numbers[name.format(row)] for name in names) for row in rows}
+            for line, rows in self._of["lines"].items()
+        }
+        printed = {
+            line: {row: tuple(_printed(*place, column) for column in self._of["columns"]) for row, place in of.items()}
+            for line, of in self._of.get("paper", {}).items()
+        }
+        return recorded_points(series, printed, *self._labels)
+
+    def _lines(self):
+        from mialib.plots import recorded_lines
+
+        arrays = {**self.run.arrays, "false positive rates": metrics.FPR_GRID}
+        series = {
+            line: tuple(np.atleast_2d(arrays[of] if isinstance(of, str) else np.array(of, float)) for of in pair)
+            for line, pair in self._of["lines"].items()
+        }
+        return recorded_lines(series, *self._labels, scale=self._of.get("scale", "linear"))
+
+    @property
+    def _labels(self):
+        return self._of["xlabel"], self._of["ylabel"], self._of.get("level")
 
     @property
     def data(self):

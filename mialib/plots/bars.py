@@ -36,5 +36,5 @@ def bars(series, axis, quantity):
         axes.bar(middles, heights, 0.92 * width, yerr=ends, label=name, **looks)
     axes.set_xticks(places, groups)
     axes.set_ylim(top=1.4 * axes.get_ylim()[1])  # room for the legend
-    axes.axhline(metrics.BASELINE, color="0.4", linewidth=1, label="guessing")
+    axes.axhline(metrics.BASELINE, color="0.4", linewidth=1, label="random guessing")
     return style.finish(axes)

@@ -15,7 +15,7 @@ def precision_cdf(series, quantity="precision"):
     for look, name, values in style.styled(series):
         value, share = metrics.cdf(values)
         axes.step(np.append(value[:1], value), np.append(0, share), where="post", label=name, **look | {"marker": ""})
-    axes.axvline(metrics.BASELINE, color="0.6", linewidth=1, zorder=0, label="guessing")
+    axes.axvline(metrics.BASELINE, color="0.6", linewidth=1, zorder=0, label="random guessing")
     axes.set(xlim=(None, 1.01), ylim=(0, 1.02))
     return style.finish(axes)
 
@@ -46,10 +46,9 @@ def recorded_cdf(series, points, quantity="precision"):
         axes.plot(middle, LEVELS, label=name, **look | {"marker": ""})
         axes.fill_betweenx(LEVELS, low, high, color=look["color"], alpha=0.2, linewidth=0)
         for share, value in points.get(name, {}).items():
-            diamond = {"marker": "D", "markersize": 8, "markerfacecolor": "white", "markeredgewidth": 1.8}
-            axes.plot(value, share, linestyle="none", color=look["color"], clip_on=False, zorder=5, **diamond)
+            axes.plot(value, share, linestyle="none", color=look["color"], zorder=5, **style.DIAMOND)
     if any(points.values()):
-        axes.plot([], [], "D", color="0.3", markerfacecolor="white", markersize=7, label="the paper's value")
+        axes.plot([], [], linestyle="none", color="0.3", label="the paper's value", **style.DIAMOND)
     axes.axvline(metrics.BASELINE, color="0.4", linewidth=1, zorder=0, label="random guessing")
     axes.set(xlim=(None, 1.02), ylim=(0, 1.02))
     return style.finish(axes)
@@ -99,6 +98,6 @@ def roc(curves):
     smallest = min(fpr[fpr > 0].min() for fpr, _ in curves.values())
     for look, name, (fpr, tpr) in style.styled(curves):
         axes.plot(fpr, tpr, label=name, drawstyle="steps-post", **look | {"marker": ""})
-    axes.plot([smallest, 1], [smallest, 1], color="0.6", linewidth=1, label="guessing", zorder=0)
+    axes.plot([smallest, 1], [smallest, 1], color="0.6", linewidth=1, label="random guessing", zorder=0)
     axes.set(xscale="log", yscale="log", xlim=(smallest, 1), ylim=(smallest, 1.05))
     return style.finish(axes)

@@ -73,6 +73,41 @@ def utility_and_leakage(rows):
     return scatter(series, *axes, metrics.BASELINE, named=True)
 
 
+def recorded_points(series, points, xlabel, ylabel, level=None):
+    """Draw numbers of recorded runs against each other, with their intervals, and the paper's as hollow diamonds.
+
+    `series` has the x and y of each point by name, pairs of float or Estimate, for each line of the legend, `points`
+    the paper's.
+    """
+    axes, named = style.axes(xlabel, ylabel), {}
+    for look, name, of in style.styled(series):
+        (x, *x_ends), (y, *y_ends) = (style.with_ends(numbers) for numbers in zip(*of.values(), strict=True))
+        ends = {"xerr": (x - x_ends[0], x_ends[1] - x), "yerr": (y - y_ends[0], y_ends[1] - y)}
+        axes.errorbar(x, y, **ends, label=name, elinewidth=1, **look | {"linestyle": "none"})
+        named |= {point: (float(at), float(height)) for point, at, height in zip(of, x, y, strict=True)}
+        for printed in points.get(name, {}).values():
+            axes.plot(*printed, linestyle="none", color=look["color"], **style.DIAMOND)
+    if any(points.values()):
+        axes.plot([], [], linestyle="none", color="0.3", label="the paper's value", **style.DIAMOND)
+    _label(axes, named)
+    return style.finish(axes, level)
+
+
+def recorded_lines(series, xlabel, ylabel, level=None, scale="linear"):
+    """Draw what several targets were measured by along an axis: the mean over them, and its 95 % interval as a band.
+
+    `series` has x and y of each line, ndarrays of shape (targets, points); a line's x are means as well. `scale` is
+    that of both axes.
+    """
+    axes = style.axes(xlabel, ylabel)
+    for look, name, (x, y) in style.styled(series):
+        middle, low, high = style.with_ends([metrics.mean(at) for at in np.transpose(y)])
+        axes.plot(np.mean(x, axis=0), middle, label=name, **look)
+        axes.fill_between(np.mean(x, axis=0), low, high, color=look["color"], alpha=0.2, linewidth=0)
+    axes.set(xscale=scale, yscale=scale)
+    return style.finish(axes, level)
+
+
 LABELS = {
     "accuracy gap": "train accuracy minus test accuracy of the target",
     "share of training data": "share of the class in the training data",

@@ -15,6 +15,8 @@ STYLES = [
     {"color": "#56B4E9", "linestyle": (0, (3, 1, 1, 1)), "marker": "X"},
     {"color": "#882255", "linestyle": (0, (1, 3)), "marker": "<"},
 ]
+DIAMOND = {"marker": "D", "markersize": 8, "markerfacecolor": "white", "markeredgewidth": 1.8, "clip_on": False}
+"""Look of the paper's values."""
 HATCHES = ("", "///", "...", "xx", "--", "\\\\\\", "++", "oo")
 
 
@@ -51,7 +53,7 @@ def with_ends(numbers):
 def finish(axes, level=None, **place):
     """Add a legend and, at a height, a thin line, named where this is `mialib.metrics.BASELINE`; return the figure."""
     if level is not None:
-        label = "guessing" if level == metrics.BASELINE else None
+        label = "random guessing" if level == metrics.BASELINE else None
         axes.axhline(level, color="0.6", linewidth=1, zorder=0, label=label)
     axes.legend(frameon=False, **place)
     return axes.figure

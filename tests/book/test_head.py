@@ -84,7 +84,12 @@ def test_a_hero_draws_mean_and_interval_of_its_targets_and_the_papers_values(sai
     monkeypatch.setattr(module, "recorded", lambda chapter: Recording(runs))
     said("")
     place = ["Table II", None, "Location", "precision"]
-    figure = {"lines": {"a line": "kept", "another": "not kept"}, "paper": {"a line": {0.5: place}}, "alt": "lines"}
+    figure = {
+        "draws": "classes",
+        "lines": {"a line": "kept", "another": "not kept"},
+        "paper": {"a line": {0.5: place}},
+        "alt": "lines",
+    }
     monkeypatch.setattr(module, "_said", lambda chapter: {"figure": figure})
     (axes,) = Hero("toy").figure.axes
     line, diamond, *_ = axes.lines

@@ -16,7 +16,7 @@ def test_points_stand_where_they_are_with_their_intervals():
     np.testing.assert_allclose(first[0].get_xydata(), [[0.1, 0.6], [0.3, 0.8]])
     np.testing.assert_allclose(first[2][0].get_segments(), [[[0.1, 0.5], [0.1, 0.75]], [[0.3, 0.8], [0.3, 0.8]]])
     np.testing.assert_allclose(second[0].get_xydata(), [[0.2, 0.7]])
-    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["guessing", "a", "b"]
+    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["random guessing", "a", "b"]
     assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_xscale()) == ("gap", "precision", "linear")
 
 
