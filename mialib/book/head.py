@@ -1,5 +1,6 @@
 """The head of a chapter, from its recorded run: the answer in sentences, with its verdicts, and the paper's figure."""
 
+import base64
 import io
 import re
 from html import escape
@@ -97,7 +98,7 @@ class Answer:
 
 
 class Hero:
-    """The paper's figure, drawn from the recorded run of a chapter; in a notebook it shows itself, as SVG.
+    """The paper's figure, drawn from the recorded run of a chapter; in a notebook it shows itself, as SVG and PNG.
 
     Parameters
     ----------
@@ -166,10 +167,12 @@ class Hero:
         text = self._of["alt"]
         if (figure := self.figure) is None:
             return {"text/plain": f"Not recorded yet. {text}"}
-        drawn = io.StringIO()
+        drawn, dots = io.StringIO(), io.BytesIO()
         with mpl.rc_context({"svg.hashsalt": "mialib", "svg.fonttype": "none", "font.family": "sans-serif"}):
             figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
-        return {"text/plain": text, "image/svg+xml": drawn.getvalue()}
+            figure.savefig(dots, format="png", dpi=80, metadata={"Software": None})
+        png = base64.b64encode(dots.getvalue()).decode()  # JupyterLab shows no SVG of a notebook that it does not trust
+        return {"text/plain": text, "image/svg+xml": drawn.getvalue(), "image/png": png}
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         return self.data
