@@ -75,7 +75,7 @@ def test_verdicts_have_a_margin():
 
 def test_recorded_runs_are_of_their_profile():
     paths = sorted((ROOT / "data" / "results").glob("*/*/*.json"))
-    assert {path.parts[-2] for path in paths} <= {path.stem for path in CHAPTERS} - {SCOREBOARD}
+    assert {path.parts[-2] for path in paths} == {path.stem for path in CHAPTERS} - {SCOREBOARD}
     for path in paths:
         profile, chapter, seed = path.with_suffix("").parts[-3:]
         content = json.loads(path.read_text(encoding="utf-8"))
