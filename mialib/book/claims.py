@@ -19,6 +19,7 @@ SCOPES = (ON_PAPERS_DATA, ON_OTHER_DATA, BEYOND)
 SMALL = "sample"
 """Profile of a chapter's defaults: its runs are small, and judge no value that the paper measured at its sizes."""
 TOO_SMALL = "judged at the paper's size only"
+NOT_MEASURED = "not measured"
 
 ITEM = re.compile(r"(?:Table|Fig\.|Algorithm|§)\s?[IVX\d]+(?:-[A-Z])?")
 
@@ -122,7 +123,7 @@ class Claim:
         each = [[one.numbers.get(name) for name in self.quantities] for one in run.runs]
         each = [of_run for of_run in each if None not in of_run]  # some sizes are measured from fewer seeds
         if self.untestable or not each:
-            return Verdict(self, run, (), NOT_TESTABLE, self.untestable or "not measured")
+            return Verdict(self, run, (), NOT_TESTABLE, self.untestable or NOT_MEASURED)
         values = tuple(run.numbers[name] for name in self.quantities)
         if any(value != value for of_run in each for value in of_run):
             return Verdict(self, run, values, NOT_TESTABLE, "not defined")

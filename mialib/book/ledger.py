@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from mialib.base.machine import shipped
-from mialib.book.claims import BEYOND, NOT_TESTABLE, OUTCOMES, SCOPES, Claim, Judge, Verdict
+from mialib.book.claims import BEYOND, NOT_MEASURED, NOT_TESTABLE, OUTCOMES, SCOPES, Claim, Judge, Verdict
 from mialib.book.runs import recordings
 
 ITEMS = (
@@ -99,11 +99,14 @@ def verdict_of(claim, runs):
 
 
 def score(runs):
-    """Return how many claims of the chapters that have runs, a dict by chapter, have each outcome, by scope."""
+    """Return how many claims have each outcome in the runs of chapters, a dict by chapter, by scope.
+
+    A claim whose numbers no run measured has none.
+    """
     counts = {scope: dict.fromkeys(OUTCOMES, 0) for scope in SCOPES}
     for run in runs.values():
         for verdict in verdicts(run):
-            counts[verdict.scope][verdict.outcome] += 1
+            counts[verdict.scope][verdict.outcome] += verdict.note != NOT_MEASURED
     return counts
 
 
@@ -111,10 +114,10 @@ def score_line():
     """Return the score of the recorded runs, a sentence for each scope, and how many claims wait for theirs."""
     runs = recordings()
     several = sum(len(of.runs) > 1 for of in runs.values())
-    waiting = sum(claim.chapter not in runs for claim in read_claims())
+    waiting = len(read_claims()) - sum(sum(counts.values()) for counts in score(runs).values())
     sentences = [
         f"Chapters recorded at the paper's sizes: {len(runs)}, of which {several} from several seeds; "
-        f"{waiting} claims wait for the recording of theirs."
+        f"{waiting} claims wait for a recording of their numbers."
     ]
     for scope, counts in score(runs).items():
         said = ", ".join(f"{n} {outcome}" for outcome, n in counts.items())

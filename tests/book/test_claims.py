@@ -261,13 +261,16 @@ def test_recordings_and_score(tmp_path, monkeypatch):
     entries = [
         claim(),
         claim(Judge("at_least", (0.95,))),
-        claim(quantities=("recall",)),
+        claim(quantities=("recall",)),  # waits for a recording: no verdict
+        replace(claim(), untestable="a closed platform"),
         claim(Judge("at_least", (0.8,))),
     ]
     monkeypatch.setattr(ledger, "read_claims", lambda: entries)
     few = {"toy": recording(0.79, 0.80, 0.82, 0.80, 0.81)}
     one_each = {"reproduced": 1, "not reproduced": 1, "undecided": 1, "not testable here": 1}
     assert ledger.score(few)[ON_PAPERS_DATA] == one_each
+    monkeypatch.setattr(ledger, "recordings", lambda: few)
+    assert "1 claims wait for a recording of their numbers" in ledger.score_line()
     assert not any(ledger.score({})[ON_PAPERS_DATA].values())  # what has not run is no verdict
     assert not any(ledger.score(few)[BEYOND].values())
     points = ledger.paper_points({"recorded": few, "this build": {}})
