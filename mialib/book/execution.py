@@ -163,7 +163,7 @@ def folder_of(chapter, parameters):
         "cells": [[cell.cell_type, cell.source, cell.metadata.get("tags", [])] for cell in cells],
         "parameters": parameters,
         "code": code_sha256(path.read_text("utf-8") for path in code),
-        "claims": [shipped("book", name).read_text("utf-8") for name in ("claims.yaml", "paper.yaml")],
+        "words": [shipped("book", f"{name}.yaml").read_text("utf-8") for name in ("claims", "paper", "heads")],
         "data": [*_files(os.environ.get("MIALIB_DATA")), *_files(shipped("data"))],
         "recorded": [[run["origin"], run["numbers"]] for run in others],
         "versions": [version(name) for name in ("torch", "numpy", "scikit-learn", "matplotlib")],

@@ -40,15 +40,12 @@ class Answer:
     """
 
     def __init__(self, chapter):
-        said = _said(chapter)
-        self.run, self.short, self.sentences = (
-            recorded(chapter),
-            "Not recorded yet.",
-            "No run at the paper's sizes is kept.",
-        )
+        said, self.run = _said(chapter), recorded(chapter)
         if self.run:
             sentences = NUMBER.sub(self._number, said["sentences"])
             self.short, self.sentences = said["short"], sentences.replace(" %", "\N{NO-BREAK SPACE}%")
+        else:
+            self.short, self.sentences = "Not recorded yet.", "No run at the paper's sizes is kept."
 
     def _number(self, found):
         name, form = found.groups()

@@ -113,7 +113,7 @@ def test_recording_a_run_does_not_make_it_stale(tmp_path, monkeypatch):
     path = chapter(tmp_path, "", "location")
     monkeypatch.setattr(module, "shipped", lambda *parts: tmp_path.joinpath(*parts))
     (tmp_path / "book").mkdir()
-    for name in ("claims.yaml", "paper.yaml"):
+    for name in ("claims.yaml", "paper.yaml", "heads.yaml"):
         (tmp_path / "book" / name).write_text("[]", encoding="utf-8")
     before = [folder_of(path, {"profile": profile}) for profile in ("paper", "sample")]
     recorded = tmp_path / "data" / "results" / "paper" / "location" / "0.json"
