@@ -210,6 +210,19 @@ def against_none(rows, suffix):
     }
 
 
+def gained_by_knowing(rows, unaware):
+    """Return by how much more an attacker infers who knows of a mitigation, by name (dict of float).
+
+    `rows` and `unaware` are `attack_estimates` by mitigation, of an attacker who knows and of one who does not.
+    """
+    return {
+        f"{quantity} that knowing adds, {row}": rows[row][quantity] - value
+        for row, of_row in unaware.items()
+        for quantity, value in of_row.items()
+        if quantity in ("attack accuracy", "recall")
+    }
+
+
 def short_columns(rows):
     """Return `Inference.numbers` of attacks, by attack, as columns of a table that fits a page, an attack per row."""
     names = [name for name in next(iter(rows.values())) if name != "AUC"]

@@ -18,6 +18,10 @@ NUMBER = re.compile(r"\{([^{}]+):([^{}:]*)\}")
 """A number in a sentence, such as ``{precision, local NN:.0%}``."""
 
 
+ALWAYS = {"false positive rates": metrics.FPR_GRID, "middles of bins": (np.arange(20) + 0.5) / 20}
+"""Arrays that no run needs to keep: where `metrics.roc_on_grid` and `metrics.histogram` measure."""
+
+
 class Answer:
     """What a chapter found at the paper's sizes, to stand at its head; in a notebook it shows itself.
 
@@ -129,7 +133,7 @@ class Hero:
         return recorded_cdf(lines, points) if lines else None
 
     def _points(self):
-        from mialib.plots import recorded_points
+        from mialib.plots import scatter
 
         numbers, names = self.run.numbers, [self._of[axis] for axis in "xy"]
         series = {
@@ -137,20 +141,22 @@ class Hero:
             for line, rows in self._of["lines"].items()
         }
         printed = {
-            line: {row: tuple(_printed(*place, column) for column in self._of["columns"]) for row, place in of.items()}
-            for line, of in self._of.get("paper", {}).items()
+            line: [[_printed(*place, column) for column in self._of["columns"]] for place in places]
+            for line, places in self._of.get("paper", {}).items()
         }
-        return recorded_points(series, printed, *self._labels)
+        return scatter(series, *self._labels, named=True, printed=printed)
 
     def _lines(self):
-        from mialib.plots import recorded_lines
+        from mialib.plots import curve
 
-        arrays = {**self.run.arrays, "false positive rates": metrics.FPR_GRID}
-        series = {
-            line: tuple(np.atleast_2d(arrays[of] if isinstance(of, str) else np.array(of, float)) for of in pair)
-            for line, pair in self._of["lines"].items()
-        }
-        return recorded_lines(series, *self._labels, scale=self._of.get("scale", "linear"))
+        arrays = {**self.run.arrays, **ALWAYS}
+        lines = {}
+        for line, (x, y) in self._of["lines"].items():
+            along = np.mean(np.atleast_2d(arrays[x] if isinstance(x, str) else x), axis=0)
+            lines[line] = dict(zip(along.tolist(), map(metrics.mean, arrays[y].T), strict=True))
+        figure = curve(lines, *self._labels)
+        figure.axes[0].set(xscale=self._of.get("scale", "linear"), yscale=self._of.get("scale", "linear"))
+        return figure
 
     @property
     def _labels(self):

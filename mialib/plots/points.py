@@ -21,12 +21,12 @@ def curve(lines, xlabel, ylabel, level=None):
     return style.finish(axes, level)
 
 
-def scatter(series, xlabel, ylabel, level=None, named=False, joined=False, xscale="linear"):
+def scatter(series, xlabel, ylabel, level=None, named=False, joined=False, xscale="linear", printed=None):
     """Draw points in series, with intervals where they have one.
 
     Parameters
     ----------
-    series : dict of str to dict of str to (float, float or Estimate)
+    series : dict of str to dict of str to (float or Estimate, float or Estimate)
         Series to its points by name.
     xlabel, ylabel, level
         As for `curve`.
@@ -35,16 +35,25 @@ def scatter(series, xlabel, ylabel, level=None, named=False, joined=False, xscal
     joined : bool
         Join the points of a series by a line, in their order; the last is drawn larger.
     xscale : {"linear", "log"}
+    printed : dict of str to sequence of (float, float), optional
+        The paper's points of a series, hollow diamonds.
     """
     axes = style.axes(xlabel, ylabel)
     axes.set_xscale(xscale)
     for look, name, points in style.styled(series):
         x, y = zip(*points.values(), strict=True)
-        middle, low, high = style.with_ends(y)
+        (x, *across), (y, *up) = style.with_ends(x), style.with_ends(y)
+        ends = {"yerr": (y - up[0], up[1] - y)}
+        if (across[0] < across[1]).any():
+            ends["xerr"] = x - across[0], across[1] - x
         line = look if joined else look | {"linestyle": "none"}
-        axes.errorbar(x, middle, (middle - low, high - middle), label=name, elinewidth=1, alpha=0.8, **line)
+        axes.errorbar(x, y, **ends, label=name, elinewidth=1, alpha=0.8, **line)
+        for point in (printed or {}).get(name, ()):
+            axes.plot(*point, linestyle="none", color=look["color"], **style.DIAMOND)
         if joined:
-            axes.plot(x[-1:], middle[-1:], color=look["color"], marker=look["marker"], markersize=11)
+            axes.plot(x[-1:], y[-1:], color=look["color"], marker=look["marker"], markersize=11)
+    if printed:
+        axes.plot([], [], linestyle="none", color="0.3", label="the paper's value", **style.DIAMOND)
     if named:
         _label(axes, {name: xy for points in series.values() for name, xy in points.items()})
     return style.finish(axes, level)
@@ -71,41 +80,6 @@ def utility_and_leakage(rows):
         series.setdefault(kind, {})[name] = row["test accuracy"], row["attack accuracy"]
     axes = "test accuracy of the target: utility", "attack accuracy: leakage"
     return scatter(series, *axes, metrics.BASELINE, named=True)
-
-
-def recorded_points(series, points, xlabel, ylabel, level=None):
-    """Draw numbers of recorded runs against each other, with their intervals, and the paper's as hollow diamonds.
-
-    `series` has the x and y of each point by name, pairs of float or Estimate, for each line of the legend, `points`
-    the paper's.
-    """
-    axes, named = style.axes(xlabel, ylabel), {}
-    for look, name, of in style.styled(series):
-        (x, *x_ends), (y, *y_ends) = (style.with_ends(numbers) for numbers in zip(*of.values(), strict=True))
-        ends = {"xerr": (x - x_ends[0], x_ends[1] - x), "yerr": (y - y_ends[0], y_ends[1] - y)}
-        axes.errorbar(x, y, **ends, label=name, elinewidth=1, **look | {"linestyle": "none"})
-        named |= {point: (float(at), float(height)) for point, at, height in zip(of, x, y, strict=True)}
-        for printed in points.get(name, {}).values():
-            axes.plot(*printed, linestyle="none", color=look["color"], **style.DIAMOND)
-    if any(points.values()):
-        axes.plot([], [], linestyle="none", color="0.3", label="the paper's value", **style.DIAMOND)
-    _label(axes, named)
-    return style.finish(axes, level)
-
-
-def recorded_lines(series, xlabel, ylabel, level=None, scale="linear"):
-    """Draw what several targets were measured by along an axis: the mean over them, and its 95 % interval as a band.
-
-    `series` has x and y of each line, ndarrays of shape (targets, points); a line's x are means as well. `scale` is
-    that of both axes.
-    """
-    axes = style.axes(xlabel, ylabel)
-    for look, name, (x, y) in style.styled(series):
-        middle, low, high = style.with_ends([metrics.mean(at) for at in np.transpose(y)])
-        axes.plot(np.mean(x, axis=0), middle, label=name, **look)
-        axes.fill_between(np.mean(x, axis=0), low, high, color=look["color"], alpha=0.2, linewidth=0)
-    axes.set(xscale=scale, yscale=scale)
-    return style.finish(axes, level)
 
 
 LABELS = {

@@ -104,3 +104,14 @@ def test_what_is_not_recorded_has_no_figure(monkeypatch):
     monkeypatch.setattr(module, "recorded", lambda chapter: None)
     assert Hero("location").figure is None
     assert Hero("location").data["text/plain"].startswith("Not recorded yet.")
+
+
+def test_lines_are_means_over_targets_with_a_band(monkeypatch):
+    runs = tuple(Run(ORIGIN, {}, {"y": row}) for row in ([0.5, 0.6], [0.7, 0.6]))
+    monkeypatch.setattr(module, "recorded", lambda chapter: Recording(runs))
+    figure = {"draws": "lines", "lines": {"two": [[1, 2], "y"]}, "xlabel": "x", "ylabel": "y", "alt": "a line"}
+    monkeypatch.setattr(module, "_said", lambda chapter: {"figure": figure})
+    (axes,) = Hero("toy").figure.axes
+    assert axes.lines[0].get_xydata().tolist() == [[1, pytest.approx(0.6)], [2, pytest.approx(0.6)]]
+    ends = axes.collections[0].get_paths()[0].get_extents()
+    assert (ends.y0, ends.y1) == pytest.approx((0.6 - 12.706 * 0.1, 0.6 + 12.706 * 0.1), abs=1e-3)

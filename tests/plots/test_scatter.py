@@ -43,7 +43,8 @@ def test_mitigations_are_points_of_their_kind():
     (axes,) = plots.utility_and_leakage(rows).axes
     found = {kind.get_label(): kind[0].get_xdata().tolist() for kind in axes.containers}
     assert found == {"none": [0], "filter": [0.1, 0.2], "L2 penalty": [0.3], "dropout": [0.4], "DP-SGD": [0.5]}
-    np.testing.assert_allclose(axes.containers[2][2][0].get_segments(), [[[0.3, 0.8], [0.3, 1]]])
+    np.testing.assert_allclose(axes.containers[2][2][1].get_segments(), [[[0.3, 0.8], [0.3, 1]]])
+    np.testing.assert_allclose(axes.containers[2][2][0].get_segments(), [[[0, 0.9], [1, 0.9]]])
     assert {text.get_text() for text in axes.texts} == set(names)
 
 
