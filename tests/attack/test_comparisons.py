@@ -238,3 +238,13 @@ def test_searches_cost_what_the_experiments_target_makes_them(data):
     search = Search(20, iter_max=200)  # 40 of 600 features, and k_max their share of 300
     made = synthesize(target, np.arange(12) % 4, Format((40,)), search, seed=5)
     assert found == {"toy": made.cost()}
+
+
+def test_what_knowing_adds_is_that_of_attack_accuracy_and_recall():
+    knows = {
+        "none": {"recall": 0.9},
+        "L2": {"test accuracy": 0.7, "attack accuracy": 0.8, "precision": 0.7, "recall": 0.9},
+    }
+    unaware = {"L2": {"test accuracy": 0.7, "attack accuracy": 0.5, "precision": 0.5, "recall": 0.3}}
+    gained = comparisons.gained_by_knowing(knows, unaware)
+    assert gained == pytest.approx({"attack accuracy that knowing adds, L2": 0.3, "recall that knowing adds, L2": 0.6})
