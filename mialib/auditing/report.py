@@ -1,6 +1,5 @@
 """An audit's findings as one HTML page that needs nothing else, and as JSON."""
 
-import io
 import json
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -11,6 +10,7 @@ from markupsafe import Markup
 
 from mialib import metrics, plots
 from mialib.base.machine import write_text
+from mialib.book.pictures import svg
 from mialib.plots.style import sign
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -60,11 +60,11 @@ def _roc(findings, origin):
 
 def _histogram(findings, origin):
     probability = metrics.true_class_probability(findings.target.labels, findings.target.vectors)
-    figure = plots.answer_histogram(probability, findings.target.member, "probability of the true class")
-    return _svg(figure, origin)
+    sides = {"members": findings.target.member, "non-members": ~findings.target.member}
+    shares = {side: metrics.histogram(probability[rows]) for side, rows in sides.items()}
+    return _svg(plots.answer_histogram(shares, "probability of the true class"), origin)
 
 
 def _svg(figure, origin):
-    text = io.StringIO()
-    sign(figure, origin).savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()[text.getvalue().index("<svg") :]
+    text = svg(sign(figure, origin))
+    return text[text.index("<svg") :]

@@ -3,17 +3,29 @@
 import numpy as np
 
 from mialib import metrics
-from mialib.metrics import Estimate
 from mialib.plots import style
 
 
-def curve(lines, xlabel, ylabel, level=None):
+def along(x, rows):
+    """Return numbers by the value of `x` that each belongs to, as `curve` takes them: `Estimate` by float.
+
+    `rows` are of shape (x,), or (targets, x): then their means with 95 % intervals.
+    """
+    return dict(zip(np.asarray(x).tolist(), map(metrics.mean, np.atleast_2d(rows).T), strict=True))
+
+
+def curve(lines, xlabel, ylabel, level=None, xscale="linear"):
     """Draw numbers against what was varied, their intervals as a band where they have one.
 
     `lines` has the numbers of each line by the value, or the name, on the horizontal axis. A thin line may be drawn at
-    a `level`, such as `mialib.metrics.BASELINE`.
+    a `level`, such as `mialib.metrics.BASELINE`; a logarithmic `xscale` has a tick at each value.
     """
     axes = style.axes(xlabel, ylabel)
+    if xscale == "log":
+        axes.set_xscale(xscale)
+        ticks = sorted({x for line in lines.values() for x in line})
+        axes.set_xticks(ticks, [f"{x:,g}" for x in ticks])
+        axes.minorticks_off()
     for look, name, line in style.styled(lines):
         x, (middle, low, high) = list(line), style.with_ends(line.values())
         axes.plot(x, middle, label=name, **look)
@@ -89,65 +101,50 @@ LABELS = {
 }
 
 
-def scatter_runs(runs, x, y, **looks):
+def scatter_runs(arrays, models, x, y, **looks):
     """Draw one number of runs, or of their classes, against another: `scatter`, with a series for each model type.
 
-    `runs` is a DataFrame of `overfitting.overview` or `overfitting.by_class`; `x` and `y` are columns of it.
+    `arrays` has the numbers of each model, such as ``"accuracy gap, forest"`` (and ``", runs of forest"``), a row for
+    each target, of which the mean is drawn; `models` names the arrays' endings by line of the legend.
     """
-    series = {
-        model: {row["setting"]: (row[x], row[y]) for _, row in of_model.iterrows()}
-        for model, of_model in runs.dropna(subset=[x, y]).groupby("model", sort=False)
-    }
+    series = {}
+    for line, ending in models.items():
+        points = np.transpose([style.mean_of_targets(arrays[f"{name}, {ending}"]) for name in (x, y)])
+        series[line] = {str(i): tuple(point) for i, point in enumerate(points) if not np.isnan(point).any()}
     return scatter(series, *(LABELS.get(name, f"attack {name}") for name in (x, y)), metrics.BASELINE, **looks)
 
 
-def gap_and_precision(series):
+def gap_and_precision(lines):
     """Draw attack precision against the gap between the target's accuracies, one point per target.
 
-    `series` has the `Result` of each target of a line; they are joined in their order, the last is drawn larger.
+    `lines` has a gap and a precision for each target of a line, of shape (2,), or (runs, 2), of which the mean is
+    drawn; they are joined in their order, the last is drawn larger.
     """
     points = {
-        name: {str(i): (r.target.accuracy_gap, r.inference.precision) for i, r in enumerate(results)}
-        for name, results in series.items()
+        name: {str(i): tuple(style.mean_of_targets(of)) for i, of in enumerate(targets)}
+        for name, targets in lines.items()
     }
     return scatter(points, LABELS["accuracy gap"], "attack precision", metrics.BASELINE, joined=True)
-
-
-def precision_by_shadows(runs, quantity="precision"):
-    """Draw a number against the number of shadow models (§V-C), mean and range over seeds.
-
-    `runs` is a DataFrame of `mialib.attack.experiment.run_all`; a line for each value of its column ``out``.
-    """
-    lines = {
-        f"{out} out records": {n: Estimate(v.mean(), v.min(), v.max()) for n, v in line.groupby("n_shadow")[quantity]}
-        for out, line in runs.groupby("out")
-    }
-    figure = curve(lines, "number of shadow models", f"attack {quantity}")
-    (axes,) = figure.axes
-    counts = sorted(set(runs["n_shadow"]))
-    axes.set_xscale("log")
-    axes.set_xticks(counts, map(str, counts))
-    axes.minorticks_off()
-    return figure
 
 
 def paper_against_ours(points):
     """Draw every number that the paper gives against ours, and the diagonal, on axes that are logarithmic above 1.
 
-    `points` has pairs of the paper's value and ours by run and kind of data, from `mialib.book.claims.paper_points`.
+    `points` has pairs of the paper's value and ours by kind of data, from `mialib.book.ledger.paper_points`.
     """
     axes = style.axes("the paper", "here")
+    axes.figure.set_size_inches(5.6, 5.6)
     ends = np.concatenate([[(0, 1)], *filter(len, points.values())])
     ends = 1.1 * ends.min(), 1.1 * ends.max()
     ticks = [t for t in (-1, -0.5, 0, 0.2, 0.4, 0.6, 0.8, 1, 10, 100, 1000) if ends[0] <= t <= ends[1]]
     for set_scale, set_ticks in ((axes.set_xscale, axes.set_xticks), (axes.set_yscale, axes.set_yticks)):
-        set_scale("symlog", linthresh=1, linscale=4)
+        set_scale("symlog", linthresh=1, linscale=6)
         set_ticks(ticks, [f"{t:,}" for t in ticks])
     axes.plot(ends, ends, color="0.6", linewidth=1, zorder=0)
     for look, name, pairs in style.styled(points):
-        axes.plot(*np.array(pairs).T, label=name, alpha=0.8, clip_on=False, **look | {"linestyle": "none"})
+        axes.plot(*np.array(pairs).T, label=name, alpha=0.7, clip_on=False, **look | {"linestyle": "none"})
     axes.set(xlim=ends, ylim=ends, box_aspect=1)
-    return style.finish(axes, loc="upper left", bbox_to_anchor=(1.02, 1))
+    return style.finish(axes, loc="upper left")
 
 
 def climbs(paths, conf_min):

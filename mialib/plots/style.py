@@ -50,6 +50,14 @@ def with_ends(numbers):
     return middle, *(np.where(np.isnan(end), middle, end) for end in ends)
 
 
+def mean_of_targets(rows):
+    """Return the mean over targets of numbers of shape (targets, n) or (n,); NaN where no target has one."""
+    rows = np.atleast_2d(np.asarray(rows, np.float64))
+    known = ~np.isnan(rows)
+    counts = known.sum(axis=0)
+    return np.where(counts, np.where(known, rows, 0).sum(axis=0) / np.maximum(counts, 1), np.nan)
+
+
 def finish(axes, level=None, **place):
     """Add a legend and, at a height, a thin line, named where this is `mialib.metrics.BASELINE`; return the figure."""
     if level is not None:

@@ -1,20 +1,10 @@
-from types import SimpleNamespace
-
 import numpy as np
-import pandas as pd
 import pytest
 
 from mialib import metrics, plots
 from mialib.plots import style
 
 BADGE = "set · stand-in data · profile sample · seed 7"
-RUNS = pd.DataFrame(
-    {
-        "out": ["own"] * 4 + ["shared"] * 2,
-        "n_shadow": [1, 1, 10, 10, 1, 10],
-        "precision": [0.5, 0.6, 0.7, 0.9, 0.4, 0.9],
-    }
-)
 
 
 def figures(rng):
@@ -23,8 +13,7 @@ def figures(rng):
     values = {"a": rng.random(20), "b": np.append(rng.random(9), np.nan)}
     return {
         "cdf": plots.precision_cdf(values),
-        "histogram": plots.answer_histogram(score, member, "probability"),
-        "shadows": plots.precision_by_shadows(RUNS),
+        "histogram": plots.answer_histogram({"members": [0.25, 0.75], "non-members": [1, 0]}, "probability"),
         "roc": plots.roc({"a": metrics.roc(member, score)}),
         "boxes": plots.precision_boxes(values, "number of classes"),
         "bars": plots.bars({"a": {"x": 0.6, "y": 0.7}, "b": {"x": 0.5, "y": 0.8}}, "set", "precision"),
@@ -32,7 +21,7 @@ def figures(rng):
     }
 
 
-@pytest.mark.parametrize("name", ["cdf", "histogram", "shadows", "roc", "boxes", "bars", "paper"])
+@pytest.mark.parametrize("name", ["cdf", "histogram", "roc", "boxes", "bars", "paper"])
 def test_every_figure_has_labels_a_legend_and_its_origin(rng, name):
     figure = style.sign(figures(rng)[name], BADGE)
     (axes,) = figure.axes
@@ -45,10 +34,26 @@ def test_every_figure_has_labels_a_legend_and_its_origin(rng, name):
 
 def test_a_cdf_goes_through_its_quantiles(rng):
     values = rng.random(21)
-    line = plots.precision_cdf({"a": values}).axes[0].lines[0]
+    line = plots.precision_cdf({"a": np.append(values, np.nan)}).axes[0].lines[0]
     x, y = line.get_data()
-    assert x[np.searchsorted(y, 0.5)] == metrics.quantiles(values, (0.5,))[0]
-    assert (y[0], y[-1]) == (0, 1)
+    np.testing.assert_array_equal(x, metrics.quantiles(values, y))
+    assert (y[0], y[-1]) == (0.01, 1)
+
+
+def test_a_cdf_of_several_targets_is_their_mean_with_an_interval():
+    axes = plots.precision_cdf({"a": [[0.6, 0.8], [0.7, 0.9]]}).axes[0]
+    assert axes.lines[0].get_xdata()[[49, 50]] == pytest.approx([0.65, 0.85])
+    ends = axes.collections[0].get_paths()[0].get_extents()
+    assert (ends.x0, ends.x1) == (pytest.approx(0.65 - 12.706 * 0.05, abs=1e-3), 1.0)
+
+
+def test_a_roc_of_several_targets_is_their_mean_with_an_interval():
+    rates = np.array([0.01, 0.1, 1])
+    axes = plots.roc({"a": (rates, [[0.1, 0.4, 1], [0.1, 0.6, 1]])}).axes[0]
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), [0.1, 0.5, 1])
+    ends = axes.collections[0].get_paths()[0].get_extents()
+    assert (ends.y0, ends.y1) == (0, 1)
+    assert not plots.roc({"a": (rates, rates)}).axes[0].collections
 
 
 def test_lines_differ_by_more_than_colour():
@@ -56,17 +61,23 @@ def test_lines_differ_by_more_than_colour():
         assert len({str(look[field]) for look in style.STYLES}) == len(style.STYLES) == len(style.HATCHES)
 
 
-def test_histogram_shares_sum_to_one(rng):
-    member = np.repeat([True, False], [30, 70])
-    figure = plots.answer_histogram(rng.random(100), member, "probability")
-    for patch in figure.axes[0].patches:
-        assert patch.get_data().values.sum() == pytest.approx(1)
+def test_a_histogram_shows_the_mean_share_of_targets():
+    figure = plots.answer_histogram({"members": [[0.25, 0.75], [0.75, 0.25]], "non-members": [1, 0]}, "probability")
+    assert [patch.get_data().values.tolist() for patch in figure.axes[0].patches] == [[0.5, 0.5], [1, 0]]
 
 
-def test_a_line_is_the_mean_over_seeds():
-    own, shared = plots.precision_by_shadows(RUNS).axes[0].lines
-    np.testing.assert_allclose(own.get_ydata(), [0.55, 0.8])
-    np.testing.assert_allclose(shared.get_ydata(), [0.4, 0.9])
+def test_numbers_along_an_axis_are_means_with_intervals():
+    line = plots.along([1, 20], [[0.5, 0.6], [0.7, 0.6]])
+    assert list(line) == [1, 20]
+    assert (line[1], line[1].low, line[1].high) == pytest.approx(
+        (0.6, 0.6 - 12.706 * 0.1, 0.6 + 12.706 * 0.1), abs=1e-3
+    )
+    assert plots.along([1, 20], [0.5, 0.7]) == {1: 0.5, 20: 0.7}
+
+
+def test_a_logarithmic_curve_has_a_tick_at_each_value():
+    axes = plots.curve({"a": {1: 0.5, 1000: 0.7}}, "queries", "precision", xscale="log").axes[0]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "1,000"]
 
 
 def test_boxes_leave_out_undefined_values_and_are_named(rng):
@@ -75,6 +86,8 @@ def test_boxes_leave_out_undefined_values_and_are_named(rng):
     assert [label.get_text() for label in axes.get_xticklabels()] == ["2", "10"]
     medians = [line for line in axes.lines if line.get_linewidth() == 2]
     assert medians[0].get_ydata()[0] == pytest.approx(np.nanmedian(values))
+    axes = plots.precision_boxes({"2": [[0.2, np.nan, 0.4], [0.4, 0.6, np.nan]]}, "number of classes").axes[0]
+    assert next(line for line in axes.lines if line.get_linewidth() == 2).get_ydata()[0] == pytest.approx(0.4)
 
 
 def test_a_bar_is_as_high_as_its_number():
@@ -87,6 +100,12 @@ def test_a_bar_is_as_high_as_its_number():
 def test_a_bar_has_the_interval_of_its_number():
     axes = plots.bars({"a": {"x": metrics.Estimate(0.6, 0.5, 0.75), "y": 0.7}}, "set", "precision").axes[0]
     np.testing.assert_allclose([s[:, 1] for s in axes.collections[0].get_segments()], [[0.5, 0.75], [0.7, 0.7]])
+
+
+def test_bars_that_nobody_guesses_have_no_line_of_random_guessing():
+    for level, lines in ((None, []), (0.5, ["random guessing"])):
+        axes = plots.bars({"a": {"x": 0.6}}, "set", "correlation", level).axes[0]
+        assert [text.get_text() for text in axes.get_legend().get_texts() if text.get_text() != "a"] == lines
 
 
 def test_no_number_of_the_paper_lies_outside_the_axes():
@@ -140,11 +159,20 @@ def test_a_climb_shows_the_best_so_far():
 
 
 def test_a_point_stands_at_its_targets_gap_and_precision():
-    results = [
-        SimpleNamespace(target=SimpleNamespace(accuracy_gap=1 - t), inference=SimpleNamespace(precision=1 - t))
-        for t in (0.4, 0.1)
-    ]
-    figure = plots.gap_and_precision({"longer": results})
+    figure = plots.gap_and_precision({"longer": [[0.6, 0.7], [[0.8, 0.9], [1.0, 0.7]]]})
     line, last = figure.axes[0].lines[:2]
-    np.testing.assert_allclose(line.get_xydata(), [[0.6, 0.6], [0.9, 0.9]])
-    np.testing.assert_allclose(last.get_xydata(), [[0.9, 0.9]])
+    np.testing.assert_allclose(line.get_xydata(), [[0.6, 0.7], [0.9, 0.8]])
+    np.testing.assert_allclose(last.get_xydata(), [[0.9, 0.8]])
+
+
+def test_points_have_intervals_both_ways_and_the_papers_values():
+    series = {"filter": {"a": (metrics.Estimate(0.6, 0.5, 0.8), 0.9), "b": (0.7, metrics.Estimate(0.8, 0.7, 0.85))}}
+    (axes,) = plots.scatter(series, "x", "y", 0.5, named=True, printed={"filter": [(0.66, 0.92)]}).axes
+    (points,) = axes.containers
+    across, up = (bars.get_segments() for bars in points[2])
+    assert np.ravel(across[0]) == pytest.approx([0.5, 0.9, 0.8, 0.9])
+    assert np.ravel(up[1]) == pytest.approx([0.7, 0.7, 0.7, 0.85])
+    diamonds = [line.get_xydata().tolist() for line in axes.lines if line.get_marker() == "D"]
+    assert diamonds == [[[0.66, 0.92]], []]
+    assert {text.get_text() for text in axes.texts} == {"a", "b"}
+    assert "the paper's value" in [text.get_text() for text in axes.get_legend().get_texts()]

@@ -1,9 +1,7 @@
 import numpy as np
-import pandas as pd
 import pytest
 
 from mialib import plots
-from mialib.attack.answers import Answers
 from mialib.metrics import Estimate
 
 SERIES = {"a": {"p": (0.1, Estimate(0.6, 0.5, 0.75)), "q": (0.3, 0.8)}, "b": {"r": (0.2, 0.7)}}
@@ -48,12 +46,19 @@ def test_mitigations_are_points_of_their_kind():
     assert {text.get_text() for text in axes.texts} == set(names)
 
 
-def test_runs_are_points_of_their_model_type():
-    rows = [("NN", "1", 0.1, 0.6), ("NN", "2", 0.2, 0.7), ("forest", "1", 0.3, 0.9), ("forest", "2", 0.4, np.nan)]
-    runs = pd.DataFrame(rows, columns=["model", "setting", "accuracy gap", "precision"])
-    (axes,) = plots.scatter_runs(runs, "accuracy gap", "precision", xscale="log").axes
-    found = {series.get_label(): series[0].get_xydata().tolist() for series in axes.containers}
-    assert found == {"NN": [[0.1, 0.6], [0.2, 0.7]], "forest": [[0.3, 0.9]]}
+def test_runs_are_points_of_their_model_type_and_means_over_targets():
+    nan = np.nan
+    arrays = {
+        "accuracy gap, runs of NN": [[0.1, 0.2], [0.3, 0.4]],
+        "precision, runs of NN": [[0.6, 0.7], [0.8, nan]],
+        "accuracy gap, runs of trees": [0.3, 0.4],
+        "precision, runs of trees": [0.9, nan],
+    }
+    models = {"NN": "runs of NN", "forest": "runs of trees"}
+    (axes,) = plots.scatter_runs(arrays, models, "accuracy gap", "precision", xscale="log").axes
+    found = {series.get_label(): series[0].get_xydata() for series in axes.containers}
+    np.testing.assert_allclose(found["NN"], [[0.2, 0.7], [0.3, 0.7]])
+    np.testing.assert_allclose(found["forest"], [[0.3, 0.9]])
     labels = axes.get_xlabel(), axes.get_ylabel(), axes.get_xscale()
     assert labels == ("train accuracy minus test accuracy of the target", "attack precision", "log")
 
@@ -72,17 +77,11 @@ def test_categories_keep_their_order_and_gaps():
     np.testing.assert_array_equal(axes.lines[1].get_xydata(), [[0, 0.4], [2, 0.5]])
 
 
-def test_figure_12_has_a_column_a_target_and_shares_that_sum_to_one(rng):
-    answers = {
-        name: Answers(rng.integers(0, 3, 50), rng.dirichlet(np.ones(3), 50), np.arange(50) < 20) for name in "ab"
-    }
-    figure = plots.answer_grid(answers)
+def test_figure_12_has_a_column_a_target_and_the_mean_of_its_runs():
+    sides = {"members": [[0.25, 0.75], [0.75, 0.25]], "non-members": [1.0, 0.0]}
+    figure = plots.answer_grid({name: {"probability": sides, "entropy": sides} for name in "ab"})
     assert [axes.get_title() for axes in figure.axes] == ["a", "b", "", ""]
     assert [axes.get_xlabel() for axes in figure.axes] == ["P(true class)"] * 2 + ["normalised entropy"] * 2
     for axes in figure.axes:
-        for patch in axes.patches:
-            assert patch.get_data().values.sum() == pytest.approx(1)
-    target = answers["b"]
-    sure = target.vectors[np.arange(50), target.labels][target.member]
-    expected = np.histogram(sure, np.linspace(0, 1, 11))[0] / 20
-    np.testing.assert_allclose(figure.axes[1].patches[0].get_data().values, expected)
+        assert [patch.get_data().values.tolist() for patch in axes.patches] == [[0.5, 0.5], [1, 0]]
+        assert axes.patches[0].get_data().edges.tolist() == [0, 0.5, 1]
