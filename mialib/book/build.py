@@ -21,11 +21,16 @@ import psutil
 
 from mialib.base.machine import CLUSTER, progress, shipped, write_text
 from mialib.book import chapters, costs, ledger
-from mialib.book.chapters import SCOREBOARD, ChapterError
+from mialib.book.chapters import OVERVIEWS, ChapterError
 from mialib.book.dependence import code_of
 from mialib.book.execution import executed
-from mialib.book.head import HEADS
-from mialib.book.runs import recorded_path, recordings
+from mialib.book.head import HEADS, Hero
+from mialib.book.pictures import png
+from mialib.book.runs import Run, recorded_path, recordings
+from mialib.book.tables import VerdictTable
+
+COVER = "shadow_training"
+"""The chapter whose figure the first page of the book shows."""
 
 
 def build(folder, profile="sample", n_jobs=None, cluster=None):
@@ -47,14 +52,15 @@ def build(folder, profile="sample", n_jobs=None, cluster=None):
     folder = Path(folder).resolve()
     parameters = {path.stem: chapters.profile_parameters(path.stem, profile) for path in chapters.paths()}
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(shipped("book"), folder / "book", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    shutil.copytree(shipped("book"), folder / "book", ignore=shutil.ignore_patterns(".ipynb_checkpoints", ".run-*"))
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(shipped(name), folder / name)
-    last = parameters.pop(SCOREBOARD)
+    overviews = {name: parameters.pop(name) for name in OVERVIEWS}
     environment = {CLUSTER: cluster} if cluster else {}
     failures = run_side_by_side(folder / "book", parameters, environment, n_jobs or max(1, (os.cpu_count() or 1) // 2))
-    board = folder / "book" / f"{SCOREBOARD}.ipynb"
-    chapters.execute(board, board, last)
+    for name, given in overviews.items():
+        overview = folder / "book" / f"{name}.ipynb"
+        chapters.execute(overview, overview, given)
     return build_html(folder), failures
 
 
@@ -92,12 +98,11 @@ def run_side_by_side(pages, parameters, environment, n_jobs):
 
 
 def cost_table(profile):
-    """Return what every chapter of a profile would take on this machine, a line each and one for all (str)."""
+    """Return what every chapter of a profile would take on this machine, one line per chapter and one for all (str)."""
     rate, rows = costs.multiplications_a_core_second(), {}
-    for path in chapters.paths():
-        if path.stem != SCOREBOARD:
-            of = costs.cost(path.stem, chapters.profile_parameters(path.stem, profile), rate)
-            rows[path.stem] = vars(of) if of else {}
+    for name in chapters.measuring():
+        of = costs.cost(name, chapters.profile_parameters(name, profile), rate)
+        rows[name] = vars(of) if of else {}
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=[field.name for field in fields(costs.Cost)])
     frame.loc["all, one after the other"] = frame.agg(dict.fromkeys(frame, "sum") | {"memory": "max"})
     digits = {"models": 0, "core-hours": 2, "hours here": 2, "memory, MiB": 0, "disk, MiB": 0}
@@ -105,7 +110,7 @@ def cost_table(profile):
     for column, n in digits.items():
         frame[column] = frame[column].map(f"{{:,.{n}f}}".format)
     shown = frame.replace("nan", "not known")
-    speed = f"{rate / 1e9:.0f} billion multiplications a second on each of {os.cpu_count()} cores"
+    speed = f"{rate / 1e9:.0f} billion multiplications per second on each of {os.cpu_count()} cores"
     return f"{shown.to_string()}\nmeasured here: {speed}; what is in the cache costs nothing"
 
 
@@ -119,7 +124,7 @@ def _say_so(path, message):
 def refresh(names):
     """Run chapters at their defaults and write their outputs into ``book/``, to be committed.
 
-    The figure of the cell tagged ``cover`` becomes ``book/cover.png``; the seconds that each took, ``book/times.json``.
+    The seconds that each took become ``book/times.json``.
     """
     kept = shipped("book", "times.json")
     times = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
@@ -128,40 +133,40 @@ def refresh(names):
         chapters.execute(path, path)
         times[name] = round(time.monotonic() - started)
         write_text(kept, json.dumps(times, indent=1) + "\n")
-        for image in _figures(path, "cover"):
-            (path.parent / "cover.png").write_bytes(image)
     write_score()
 
 
 def write_score():
-    """Write what the recorded runs say where readers look: ``book/score.md``, the README, and the heads of chapters."""
+    """Write what the recorded runs say where readers look.
+
+    That is ``book/score.md``, the README, heads and verdicts of chapters, and ``book/cover.png``, that of `COVER`.
+    """
     line = ledger.score_line()
     write_text(shipped("book", "score.md"), f"{line}\n")
+    if figure := Hero(COVER).figure:
+        shipped("book").joinpath("cover.png").write_bytes(png(figure, 120))
     readme = shipped("README.md")
     if readme.exists():
         between = re.compile("(?<=<!-- score -->\n).*(?=\n<!-- /score -->)", re.DOTALL)
         write_text(readme, between.sub(lambda _: line, readme.read_text(encoding="utf-8")))
     for path in chapters.paths():
         notebook = nbformat.read(path, as_version=4)
-        heads = [
-            (head, cell)
-            for cell in notebook.cells
-            for tag, head in HEADS.items()
-            if tag in cell.metadata.get("tags", ())
-        ]
-        for head, cell in heads:
-            for output in cell.outputs:
-                output.data = head(path.stem).data
-        if heads:
-            write_text(path, nbformat.writes(notebook) + "\n")
+        for cell in notebook.cells:
+            for output in cell.get("outputs", ()):
+                for tag in HEADS.keys() & cell.metadata.get("tags", ()):
+                    output.data = HEADS[tag](path.stem).data
+                if run := output.get("metadata", {}).get("mialib"):
+                    output.data = VerdictTable(Run.from_dict(run)).data
+        write_text(path, nbformat.writes(notebook) + "\n")
 
 
-def _figures(path, tag):
-    """Yield the figures, PNG files as bytes, of an executed chapter's cells with a tag."""
+def _figure(path, tag):
+    """Return the figure of the cell with a tag in an executed chapter, a PNG file (bytes), or None."""
     for cell in nbformat.read(path, as_version=4).cells:
         if tag in cell.metadata.get("tags", ()):
             (image,) = (output.data["image/png"] for output in cell.outputs)
-            yield base64.b64decode(image)
+            return base64.b64decode(image)
+    return None
 
 
 def record(name, profile, seed=0):
@@ -180,7 +185,7 @@ def record(name, profile, seed=0):
     run = replace(found.run, details={"parameters": complete, **found.took, **circumstances})
     path = recorded_path(name, profile, seed)
     write_text(path, json.dumps(run.to_dict(), indent=1, ensure_ascii=False) + "\n")
-    for figure in _figures(found.notebook, "recorded"):
+    if figure := _figure(found.notebook, "recorded"):
         path.with_suffix(".png").write_bytes(figure)
     write_score()
     return path

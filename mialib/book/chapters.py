@@ -1,6 +1,7 @@
 """The book's notebooks: which there are, their parameters in each profile, and how one is run through papermill."""
 
 import ast
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -12,8 +13,11 @@ from papermill.exceptions import PapermillExecutionError
 
 from mialib.base.machine import shipped
 
-SCOREBOARD = "scoreboard"
-"""The chapter that reads what the others measured, and measures nothing itself."""
+OVERVIEWS = ("paper_items", "scoreboard")
+"""Notebooks that read what the chapters measured, and measure nothing themselves; in the order in which they run."""
+
+KEPT = ("jupyter", "mystnb", "tags")
+"""Metadata that the cells of an executed notebook keep."""
 
 
 class ChapterError(RuntimeError):
@@ -35,20 +39,29 @@ def path(name):
     return known[name]
 
 
+def measuring():
+    """Return the names of the chapters that measure something, in the book's order: all notebooks but `OVERVIEWS`."""
+    return [notebook.stem for notebook in paths() if notebook.stem not in OVERVIEWS]
+
+
+def title(name):
+    """Return the title of a chapter, the first line of its notebook (str)."""
+    cells = json.loads(path(name).read_text(encoding="utf-8"))["cells"]
+    return "".join(cells[0]["source"]).splitlines()[0].removeprefix("# ")
+
+
 def profile_parameters(name, profile, seed=0):
     """Return a chapter's parameters in a profile, a dict; ``sample`` changes none.
 
     What the profile has under ``seed 0``, ``seed 1`` and so on holds for that seed alone: what is dear need not be
     repeated from every seed. A ChapterError says that the profile has no file for this chapter.
     """
-    if profile == "sample":
+    if profile == "sample" or name in OVERVIEWS:
         return {}
     file = shipped("book", "profiles", profile, f"{name}.yaml")
     if not file.exists():
         raise ChapterError(f"profile {profile!r} has no parameters for {name}: {file} does not exist")
     parameters = yaml.safe_load(file.read_text(encoding="utf-8"))
-    if name == SCOREBOARD:
-        return parameters
     of_all = {name: value for name, value in parameters.items() if not name.startswith("seed ")}
     return {"profile": profile, **of_all, **parameters.get(f"seed {seed}", {}), "seed": seed}
 
@@ -75,7 +88,7 @@ def execute(source, output, parameters=None):
     check_parameters(source, parameters or {})
     output = Path(output).resolve()
     output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent) as folder:
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".run-") as folder:
         partial = Path(folder, output.name)
         try:
             where = {"cwd": str(Path(source).parent), "kernel_name": "python3"}
@@ -95,5 +108,5 @@ def _strip(executed):
     }
     for position, cell in enumerate(notebook.cells):
         cell.id = f"cell-{position}"
-        cell.metadata = {key: value for key, value in cell.metadata.items() if key in ("tags", "mystnb") and value}
+        cell.metadata = {key: value for key, value in cell.metadata.items() if key in KEPT and value}
     nbformat.write(notebook, executed)

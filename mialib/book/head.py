@@ -1,8 +1,6 @@
 """The head of a chapter, from its recorded run: the answer in sentences, with its verdicts, and the paper's figure."""
 
 import base64
-import io
-import re
 from html import escape
 
 import numpy as np
@@ -13,10 +11,7 @@ from mialib.base.machine import shipped
 from mialib.book import ledger
 from mialib.book.claims import OUTCOMES
 from mialib.book.runs import recorded
-
-NUMBER = re.compile(r"\{([^{}]+):([^{}:]*)\}")
-"""A number in a sentence, such as ``{precision, local NN:.0%}``."""
-
+from mialib.book.words import fill
 
 ALWAYS = {"false positive rates": metrics.FPR_GRID, "middles of bins": (np.arange(20) + 0.5) / 20}
 """Arrays that no run needs to keep: where `metrics.roc_on_grid` and `metrics.histogram` measure."""
@@ -46,17 +41,15 @@ class Answer:
     def __init__(self, chapter):
         said, self.run = _said(chapter), recorded(chapter)
         if self.run:
-            sentences = NUMBER.sub(self._number, said["sentences"])
-            self.short, self.sentences = said["short"], sentences.replace(" %", "\N{NO-BREAK SPACE}%")
+            self.short, self.sentences = said["short"], self._filled(said["sentences"])
         else:
             self.short, self.sentences = "Not recorded yet.", "No run at the paper's sizes is kept."
 
-    def _number(self, found):
-        name, form = found.groups()
-        if name not in self.run.numbers:
-            raise ValueError(f"the recorded run of {self.run.origin.chapter} has no number {name!r}")
-        value = self.run.numbers[name]
-        return format(float(value), form).replace("%", " %")
+    def _filled(self, sentences):
+        try:
+            return fill(sentences, self.run.numbers)
+        except KeyError as error:
+            raise ValueError(f"the recorded run of {self.run.origin.chapter} has no number {error}") from error
 
     @property
     def verdicts(self):
@@ -99,12 +92,13 @@ class Answer:
 
 
 class Hero:
-    """The paper's figure, drawn from the recorded run of a chapter; in a notebook it shows itself, as SVG and PNG.
+    """The paper's figure from the recorded run of a chapter; in a notebook it shows itself, as SVG and PNG.
 
     Parameters
     ----------
     chapter : str
-        ``book/heads.yaml`` says which arrays of its recorded run are drawn, and where the paper's values stand.
+        ``book/heads.yaml`` says which arrays of its recorded run are drawn, and where the paper's values stand; or that
+        the picture which was kept with the run is shown.
     """
 
     def __init__(self, chapter):
@@ -112,16 +106,16 @@ class Hero:
 
     @property
     def figure(self):
-        """The matplotlib Figure, or None if nothing of it is recorded."""
+        """The matplotlib Figure, or None if nothing of it is recorded, or only a picture."""
         from mialib.plots.style import sign
 
-        if not self.run:
+        if not self.run or self._is_kept:
             return None
         figure = {"classes": self._classes, "points": self._points, "lines": self._lines}[self._of["draws"]]()
         return figure and sign(figure, self.run.origin.badge)
 
     def _classes(self):
-        from mialib.plots import recorded_cdf
+        from mialib.plots import precision_cdf
 
         arrays = self.run.arrays
         lines = {name: arrays[array] for name, array in self._of["lines"].items() if array in arrays}
@@ -130,7 +124,7 @@ class Hero:
             for name, of in self._of["paper"].items()
             if name in lines
         }
-        return recorded_cdf(lines, points) if lines else None
+        return precision_cdf(lines, points=points) if lines else None
 
     def _points(self):
         from mialib.plots import scatter
@@ -147,16 +141,21 @@ class Hero:
         return scatter(series, *self._labels, named=True, printed=printed)
 
     def _lines(self):
-        from mialib.plots import curve
+        from mialib.plots import along, curve
 
         arrays = {**self.run.arrays, **ALWAYS}
-        lines = {}
-        for line, (x, y) in self._of["lines"].items():
-            along = np.mean(np.atleast_2d(arrays[x] if isinstance(x, str) else x), axis=0)
-            lines[line] = dict(zip(along.tolist(), map(metrics.mean, arrays[y].T), strict=True))
+        lines = {
+            line: along(np.mean(np.atleast_2d(arrays[x] if isinstance(x, str) else x), axis=0), arrays[y])
+            for line, (x, y) in self._of["lines"].items()
+        }
         figure = curve(lines, *self._labels)
         figure.axes[0].set(xscale=self._of.get("scale", "linear"), yscale=self._of.get("scale", "linear"))
         return figure
+
+    @property
+    def _is_kept(self):
+        """Whether the picture that was kept with the run is shown, where arrays cannot draw it again."""
+        return self._of.get("draws") == "kept"
 
     @property
     def _labels(self):
@@ -165,17 +164,15 @@ class Hero:
     @property
     def data(self):
         """The figure as the output of a cell (dict of str to str)."""
-        import matplotlib as mpl
+        from mialib.book.pictures import png, svg
 
         text = self._of["alt"]
+        if self._is_kept and self.run and self.run.picture:
+            return {"text/plain": text, "image/png": base64.b64encode(self.run.picture).decode()}
         if (figure := self.figure) is None:
             return {"text/plain": f"Not recorded yet. {text}"}
-        drawn, dots = io.StringIO(), io.BytesIO()
-        with mpl.rc_context({"svg.hashsalt": "mialib", "svg.fonttype": "none", "font.family": "sans-serif"}):
-            figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
-            figure.savefig(dots, format="png", dpi=80, metadata={"Software": None})
-        png = base64.b64encode(dots.getvalue()).decode()  # JupyterLab shows no SVG of a notebook that it does not trust
-        return {"text/plain": text, "image/svg+xml": drawn.getvalue(), "image/png": png}
+        lines, dots = svg(figure), png(figure)  # JupyterLab shows no SVG of a notebook that it does not trust
+        return {"text/plain": text, "image/svg+xml": lines, "image/png": base64.b64encode(dots).decode()}
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         return self.data

@@ -1,13 +1,14 @@
 """A Sphinx extension: at the end of each chapter, how long it runs and how to run it again; pages without errors."""
 
 import json
-import shlex
 from pathlib import Path
 
 import nbformat
-import yaml
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
 
 from mialib.base.machine import shipped
+from mialib.book.pages import keep_framed
 from mialib.book.runs import RECORDED, recorded
 
 
@@ -15,6 +16,8 @@ def setup(app):
     """Connect to Sphinx."""
     app.connect("source-read", _add)
     app.connect("html-page-context", _mend, priority=900)
+    app.connect("html-page-context", _keep)
+    app.add_html_math_renderer("mathml", (_inline_math, None), (_display_math, None))
     return {"parallel_read_safe": True}
 
 
@@ -25,6 +28,24 @@ def _add(app, docname, source):
         source[0] = nbformat.writes(notebook)
 
 
+def _inline_math(translator, node):
+    translator.body.append(_mathml(node))
+    raise nodes.SkipNode
+
+
+def _display_math(translator, node):
+    number = f'<span class="eqno">({node["number"]})</span>' if node["number"] else ""
+    translator.body.append(
+        f"{translator.starttag(node, 'div', CLASS='math', tabindex='0')}{_mathml(node, True)}{number}</div>"
+    )
+    raise nodes.SkipNode
+
+
+def _mathml(node, as_block=False):
+    """Return a formula as MathML, which browsers draw by themselves: no script, and none from elsewhere."""
+    return tex2mathml(node.astext(), as_block)
+
+
 def _mend(app, pagename, templatename, context, doctree):
     """Mend two things of Jupyter Book 1: a script that pages hold twice, and fail on; a colour mode with no name."""
     context.setdefault("default_mode", "auto")
@@ -32,16 +53,20 @@ def _mend(app, pagename, templatename, context, doctree):
     context["script_files"][:] = scripts.values()
 
 
+def _keep(app, pagename, templatename, context, doctree):
+    """Write the pages that a chapter frames next to its own."""
+    if "body" in context:
+        context["body"] = keep_framed(context["body"], Path(app.outdir, pagename).parent)
+
+
 def run_again(name):
-    """Return, as Markdown, how to run a chapter again, and how long that took when it was refreshed and recorded."""
+    """Return, as Markdown, how to run a chapter again in the recorded profile, and how long that took."""
     seconds = json.loads(shipped("book", "times.json").read_text(encoding="utf-8")).get(name)
-    lines = [f"`mia run {name}`" + (f": about {_spoken(seconds)} on 2 cores, profile sample" if seconds else "")]
+    lines = []
     if shipped("book", "profiles", RECORDED, f"{name}.yaml").exists():
-        lines.append(f"`mia run {name} --profile {RECORDED}`: {_recorded(name)}")
-    if example := _example(name):
-        lines.append(f"`papermill book/{name}.ipynb out.ipynb -p {example}`: your own parameters")
-    listed = "\n".join(f"- {line}" for line in lines)
-    return f":::{{admonition}} Run it again\n:class: tip mialib-again\n{listed}\n:::"
+        lines.append(f"`mia run {name} --profile {RECORDED}` ({_recorded(name)})")
+    lines.append(f"`mia run {name}`" + (f" ({_spoken(seconds)} at the defaults, on 2 cores)" if seconds else ""))
+    return f"**Run it again:** {'; '.join(lines)}."
 
 
 def _recorded(name):
@@ -51,15 +76,8 @@ def _recorded(name):
     time = _spoken(run.details["seconds"])
     found = run.details.get("models from the cache")
     of_them = f", {found} of its {run.details['models']} models from the cache" if found else ""
-    return f"{time} and {memory:.1f} GiB for each seed, when it was recorded{of_them}"
+    return f"{time} and {memory:.1f} GiB for each seed{of_them}"
 
 
 def _spoken(seconds):
     return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
-
-
-def _example(name):
-    """Return the first whole number in a chapter's profile as a papermill parameter."""
-    path = shipped("book", "profiles", RECORDED, f"{name}.yaml")
-    given = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return next((f"{key} {shlex.quote(str(value))}" for key, value in given.items() if type(value) is int), None)

@@ -1,71 +1,106 @@
 """Tables with, at the foot, where their numbers come from; and those of the scoreboard."""
 
+import re
 from html import escape
+from numbers import Integral, Real
 from pathlib import Path
 
 import pandas as pd
 
 from mialib.book import ledger
-from mialib.book.claims import TOO_SMALL
+from mialib.book.claims import OUTCOMES, TOO_SMALL
+from mialib.book.runs import recorded
 from mialib.metrics import Estimate
 
 BLANK = "–"
 
 
 class Table:
-    """A table with, at its foot, where its numbers come from.
+    """A table with, at its foot, where its numbers come from; a page shows its title, and the table on a click.
 
     Parameters
     ----------
     rows : dict of str to dict, or DataFrame
-        Row to its cells by column: texts, or numbers, shown to three decimals; a cell may be missing.
+        Row to its cells by column: texts, or numbers, floats to three decimals; a cell may be missing.
         The numbers of a DataFrame have lost their intervals, unless its dtype is object.
     foot : str
+    title : str, optional
+    shown : bool, optional
+        Whether a page shows the table at once.
     kind : str, optional
         A further class of the HTML, by which a page finds the table.
     """
 
-    def __init__(self, rows, foot, kind=""):
+    def __init__(self, rows, foot, title="The numbers", shown=False, kind=""):
         if isinstance(rows, pd.DataFrame):
             self.frame = rows.map(_cell)
         else:
             columns = list(dict.fromkeys(name for row in rows.values() for name in row))
             cells = [[_cell(row.get(name)) for name in columns] for row in rows.values()]
             self.frame = pd.DataFrame(cells, list(rows), columns)
-        self.foot, self._kind = foot, f" {kind}" if kind else ""
+        self.foot, self.title, self.shown, self._kind = foot, title, shown, f" {kind}" if kind else ""
 
     def _repr_html_(self):
-        with pd.option_context("display.max_colwidth", None):
-            table = self.frame.to_html(border=0, classes="mialib")
-        return f'<div class="mialib-table{self._kind}">{table}<p class="mialib-origin">{escape(self.foot)}</p></div>'
+        head = "".join(f'<th scope="col">{escape(str(column))}</th>' for column in self.frame.columns)
+        body = "".join(
+            f'<tr><th scope="row">{self._html_head(row)}</th>'
+            + "".join(self._html_cell(*cell) for cell in zip(self.frame.columns, cells, strict=True))
+            + "</tr>"
+            for row, *cells in self.frame.itertuples()
+        )
+        table = f"<table><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return (
+            f'<details class="mialib-table{self._kind}"{" open" if self.shown else ""}>'
+            f"<summary>{escape(self.title)}</summary>"
+            f'<div class="mialib-scroll" tabindex="0" role="region" aria-label="{escape(self.title)}">{table}</div>'
+            f'<p class="mialib-origin">{escape(self.foot)}</p></details>'
+        )
+
+    def _html_head(self, row):
+        return escape(", ".join(row) if isinstance(row, tuple) else str(row))
+
+    def _html_cell(self, column, text):
+        kept = MEASURED.sub(lambda found: f'<span class="mialib-whole">{found[0]}</span>', escape(text))
+        return f'<td class="mialib-number">{kept}</td>' if NUMERIC.fullmatch(text) else f"<td>{kept}</td>"
 
     def __repr__(self):
         with pd.option_context("display.max_colwidth", 60, "display.width", 200):
             return f"{self.frame.to_string()}\n{self.foot}"
 
 
+MEASURED = re.compile(r"[-+−]?\d[\d.,]*( \[[^\]]*\]| ± [\d.]+|[  ]?%)?")
+"""A number, with its interval or unit: never broken over lines."""
+NUMERIC = re.compile(rf"{BLANK}|{MEASURED.pattern}")
+"""A cell that holds a number alone."""
+
+
 def _cell(value):
     if value is None or value != value:  # NaN
         return BLANK
-    return f"{value:.3f}" if isinstance(value, float) and not isinstance(value, Estimate) else str(value)
+    if isinstance(value, Estimate | bool) or not isinstance(value, Real):
+        return str(value)
+    is_count = isinstance(value, Integral) or (float(value).is_integer() and abs(value) >= 10)
+    return f"{value:,.0f}" if is_count else f"{value:.3f}"
 
 
 class VerdictTable(Table):
-    """The claims of a run's chapter with the paper's values, ours, and the verdicts.
+    """The claims of a chapter: the paper's values, those and the verdicts of the recorded run, and those of a run.
 
-    The run itself is kept in the output's metadata, where the scoreboard finds it.
+    The run itself is kept in the output's metadata, where the scoreboard finds it. As text only its own verdicts stand
+    there, which no recording changes.
     """
 
     def __init__(self, run):
-        found = ledger.verdicts(run)
+        found, kept = ledger.verdicts(run), recorded(run.origin.chapter)
+        then = {verdict.claim.id: verdict for verdict in ledger.verdicts(kept)} if kept else {}
         self.run, self.verdicts = run, [verdict for verdict in found if verdict.note != TOO_SMALL]
         rows = {
             verdict.claim.id: {
-                "claim": f"{verdict.claim.statement} ({verdict.claim.where})",
+                "verdict": str(then.get(verdict.claim.id, verdict)),
+                "recorded run": _values(then[verdict.claim.id]) if then else BLANK,
                 "paper": verdict.claim.paper or BLANK,
-                "ours": _values(verdict),
-                "judged": str(verdict.claim.judge),
-                "verdict": str(verdict),
+                "holds if": str(verdict.claim.judge),
+                "this run": str(verdict),
             }
             for verdict in self.verdicts
         }
@@ -73,10 +108,30 @@ class VerdictTable(Table):
         if left:
             measured = sum(set(claim.quantities) <= set(run.numbers) for claim in left)
             feet.append(f"of {len(left)} values of the paper, judged at its sizes only, {measured} are measured here")
-        super().__init__(rows, "; ".join(feet))
+        super().__init__(rows, "; ".join(feet), "The verdicts", shown=True, kind="mialib-verdicts")
+        self._then = kept.origin.badge if kept else ""
+
+    def _html_cell(self, column, text):
+        if column == "verdict":
+            kind = next(outcome for outcome in OUTCOMES if text.startswith(outcome)).replace(" ", "-")
+            return f'<td><span class="mialib-chip mialib-{kind}">{escape(text)}</span></td>'
+        return super()._html_cell(column, text)
+
+    def _html_head(self, row):
+        (claim,) = (verdict.claim for verdict in self.verdicts if verdict.claim.id == row)
+        return f'<a href="scoreboard.html#claim-{row}">{escape(claim.statement)} ({escape(claim.where)})</a>'
+
+    def _repr_html_(self):
+        origin = f"verdicts of the recorded run: {self._then}; this run: " if self._then else ""
+        return super()._repr_html_().replace('<p class="mialib-origin">', f'<p class="mialib-origin">{escape(origin)}')
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}, {"mialib": self.run.to_dict()}
+        return self.data, {"mialib": self.run.to_dict()}
+
+    @property
+    def data(self):
+        """The table as the output of a cell (dict of str to str)."""
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def __repr__(self):
         return "\n".join([*(f"{verdict.claim.id}: {verdict}" for verdict in self.verdicts), self.foot])
@@ -86,31 +141,11 @@ def _values(verdict):
     return " > ".join(map(_cell, verdict.values)) or BLANK
 
 
-def scoreboard(runs, chapter=None, outcome=None):
-    """Return the `Table` of every claim with the paper's value, and what each run says of it.
-
-    `runs` has the runs of chapters, by chapter, for each column heading, such as ``paper``. Only claims of a
-    `chapter`, or those that some run judged with an `outcome`, may be shown.
-    """
-    rows = {}
-    for claim in ledger.read_claims():
-        verdicts = {name: ledger.verdict_of(claim, column) for name, column in runs.items() if column}
-        outcomes = [verdict.outcome for verdict in verdicts.values()]
-        if chapter not in (None, claim.chapter) or (outcome and outcome not in outcomes):
-            continue
-        rows[claim.id] = {
-            "chapter": claim.chapter,
-            "claim": f"{claim.statement} ({claim.where})",
-            "paper": claim.paper or BLANK,
-        }
-        for name, verdict in verdicts.items():
-            rows[claim.id][name] = f"{_values(verdict)}: {verdict}"
-            rows[claim.id].setdefault("on", verdict.scope)
-    return Table(rows, "where the runs come from: see the table of runs", "mialib-claims")
-
-
 def score_table(runs):
-    """Return the `Table` of how many claims each run has with each outcome, by scope; `runs` as for `scoreboard`."""
+    """Return the `Table` of how many claims each run has with each outcome, by scope.
+
+    `runs` has the runs of chapters, by chapter, for each name, such as ``recorded``.
+    """
     rows = {
         f"{name}: {scope}": counts
         for name, column in runs.items()
@@ -123,7 +158,7 @@ def score_table(runs):
 def item_table(runs):
     """Return the `Table` of the paper's tables and figures, and of its sections, with the claims on each.
 
-    `runs` are of one column of `scoreboard`, by chapter.
+    `runs` is a dict by chapter.
     """
     rows = {
         (item, verdict.claim.id): {
@@ -140,14 +175,14 @@ def item_table(runs):
 
 
 def run_table(runs):
-    """Return the `Table` of where each run's numbers come from; `runs` as for `scoreboard`."""
-    rows = [
-        {"run": name, "chapter": chapter, "origin": run.origin.badge, "sha256": f"{run.origin.data.sha256[:16]}…"}
+    """Return the `Table` of where each run's numbers come from; `runs` as for `score_table`."""
+    rows = {
+        f"{chapter}, {name}": {"origin": run.origin.badge, "sha256": f"{run.origin.data.sha256[:16]}…"}
         for name, column in runs.items()
         for chapter, run in column.items()
-    ]
-    frame = pd.DataFrame(rows, columns=["run", "chapter", "origin", "sha256"]).set_index("run")
-    return Table(frame, "stand-ins are generated, and never confirm a claim")
+    }
+    foot = "sample: real records instead of the paper's; stand-ins are generated, and never confirm a claim"
+    return Table(rows, foot, "Where the numbers come from")
 
 
 def book_folder():

@@ -3,7 +3,6 @@ import subprocess
 import sys
 from dataclasses import replace
 
-import myst_nb
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +11,7 @@ from mialib import plots
 from mialib.book import chapter as module
 from mialib.book import runs
 from mialib.book.chapter import Chapter
-from mialib.book.runs import Run
+from mialib.book.runs import Recording, Run
 from mialib.datasets.dataset import Provenance
 from mialib.metrics import Estimate
 
@@ -29,14 +28,6 @@ NUMBERS = {
 @pytest.fixture
 def chapter():
     return Chapter("location", "sample", 7, REAL)
-
-
-@pytest.fixture
-def glued(monkeypatch):
-    """What is glued for the prose, pairs of name and value."""
-    found = []
-    monkeypatch.setattr(myst_nb, "glue", lambda name, value, display: found.append((name, value)))
-    return found
 
 
 def test_a_chapter_says_under_which_conditions_it_measures(chapter, data):
@@ -58,10 +49,47 @@ def test_every_table_says_where_its_numbers_come_from(chapter):
     assert chapter.table({"here": NUMBERS}, "and another").foot.endswith("; and another")
 
 
-def test_a_figure_is_signed_and_returned(chapter):
-    figure = plots.bars({"a": {"x": 0.5}}, "set", "precision")
-    assert chapter.figure(figure) is figure
-    assert any(chapter.badge == text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text")))
+def record(monkeypatch, origin, rows=(), **numbers):
+    """Let the recorded runs of a chapter be these: a row of the array ``a`` each."""
+    runs = tuple(Run(replace(origin, profile="paper", seed=i), numbers, {"a": row}) for i, row in enumerate(rows))
+    monkeypatch.setattr(module, "recorded", {origin.chapter: Recording(runs)}.get)
+
+
+def test_a_figure_shows_the_recorded_runs_before_this_one(chapter, monkeypatch):
+    record(monkeypatch, chapter.origin, [[0.6, 0.8], [0.8, 0.8]])
+    chapter.keep({"a": [0.5, 0.7]})
+    drawn = chapter.figure(lambda run: plots.curve({"a": plots.along([1, 2], run.arrays["a"])}, "x", "y"), "It rises.")
+    assert list(drawn.of_run) == ["recorded run", "this run"]
+    lines = [figure.axes[0].lines[0].get_ydata().tolist() for figure in drawn.of_run.values()]
+    assert lines == [pytest.approx([0.7, 0.8]), [0.5, 0.7]]
+    badges = [figure.get_supxlabel() for figure in drawn.of_run.values()]
+    assert badges == ["location · real data · profile paper · seeds 0 to 1", chapter.badge]
+
+
+def test_what_the_recorded_run_did_not_measure_is_drawn_of_this_run_alone(chapter, monkeypatch):
+    record(monkeypatch, chapter.origin, [[0.6, 0.8]], precision=0.9)
+    chapter.note({"accuracy": 0.5})
+    drawn = chapter.figure(lambda run: plots.bars({"a": {"x": run.numbers["accuracy"]}}, "set", "accuracy"), "Bars.")
+    assert list(drawn.of_run) == ["this run"]
+    with pytest.raises(KeyError, match="unheard of"):
+        chapter.figure(lambda run: plots.bars({"a": {"x": run.numbers["unheard of"]}}, "set", "accuracy"), "Bars.")
+
+
+def test_a_sentence_has_the_recorded_numbers_and_those_of_this_run_below(chapter, monkeypatch):
+    record(monkeypatch, chapter.origin, [[0.6], [0.7]], **{"precision, local NN": 0.859})
+    said = chapter.say("Precision is {precision,\nlocal NN:.1%}.", {"precision, local NN": Estimate(0.893, 0.8, 0.9)})
+    assert said.text == "Precision is 85.9\N{NO-BREAK SPACE}%."
+    kept = "Recorded run: location · real data · profile paper · seeds 0 to 1."
+    assert said.small == f"{kept} This run: precision, local NN 89.3\N{NO-BREAK SPACE}%."
+    assert said._repr_mimebundle_()["text/markdown"] == f'{said.text}\n\n<p class="mialib-origin">{said.small}</p>'
+
+
+def test_a_sentence_mixes_no_two_runs(chapter, monkeypatch):
+    record(monkeypatch, chapter.origin, [[0.6]], precision=0.859)
+    said = chapter.say("{precision:.2f} and {recall:.2f}", {"precision": 0.7, "recall": 0.6})
+    assert (said.text, said.small) == ("0.70 and 0.60", f"This run: {chapter.badge}")
+    with pytest.raises(ValueError, match="neither this run nor the recorded one has a number 'AUC'"):
+        chapter.say("{AUC:.2f}")
 
 
 def test_columns(chapter):
@@ -87,38 +115,29 @@ def test_quantiles(chapter):
     assert frame.loc["a"].tolist() == ["0.100", "0.300", "0.500", "0.800", "0.900"]
 
 
-def test_numbers_stand_beside_the_papers_and_a_recorded_run(chapter, glued, monkeypatch):
+def test_numbers_stand_beside_the_papers_and_a_recorded_run(chapter, monkeypatch):
     recorded = Run(replace(chapter.origin, profile="paper"), {"precision": 0.71, "recall": 0.99})
     monkeypatch.setattr(module, "recorded", {"location": recorded}.get)
     monkeypatch.setattr(module.ledger, "paper_values", {"location": {"precision": 0.678}}.get)
     numbers = {**NUMBERS, "other": 1.0, "unknown": 2.0}
     table = chapter.beside_paper(numbers, also=["other"])
-    assert table.frame.columns.tolist() == ["paper", "here", "recorded run"]
-    assert table.frame.loc["precision"].tolist() == ["0.678", "0.700 [0.600, 0.800]", "0.710"]
-    assert table.frame.loc["other"].tolist() == ["–", "1.000", "–"]
+    assert table.frame.columns.tolist() == ["paper", "recorded run", "this run"]
+    assert table.frame.loc["precision"].tolist() == ["0.678", "0.710", "0.700 [0.600, 0.800]"]
+    assert table.frame.loc["other"].tolist() == ["–", "–", "1.000"]
     assert "unknown" not in table.frame.index
     assert "paper: Shokri et al. 2017; recorded run: location · real data · profile paper" in table.foot
-    assert [name for name, _ in glued] == list(numbers)
-    assert {type(value) for _, value in glued} == {float}
+    assert chapter.own.numbers == numbers
     assert list(chapter.beside_paper(numbers, numbers).frame.index) == list(numbers)
     monkeypatch.setattr(module, "recorded", lambda name: None)
-    assert chapter.beside_paper(NUMBERS).frame.columns.tolist() == ["paper", "here"]
+    assert chapter.beside_paper(NUMBERS).frame.columns.tolist() == ["paper", "this run"]
 
 
-def test_a_number_is_glued_once_for_the_book_does_not_build_with_two_of_one_name(chapter, glued):
-    chapter.glue(NUMBERS)
-    chapter.beside_paper({**NUMBERS, "other": 2})
-    assert [name for name, _ in glued] == [*NUMBERS, "other"]
-    chapter.glue({"other": 3})
-    assert glued[-2:] == [("other", 2.0), ("other", 3.0)]
-
-
-def test_where_the_paper_gives_none_of_the_numbers_it_has_no_column(glued, monkeypatch):
+def test_where_the_paper_gives_none_of_the_numbers_it_has_no_column(monkeypatch):
     chapter = Chapter("remember_too_much", "sample", 0, STAND_IN)
     recorded = {"remember_too_much": Run(replace(chapter.origin, profile="paper"), {})}
     monkeypatch.setattr(module, "recorded", recorded.get)
     table = chapter.beside_paper({"signs, test accuracy": 0.1}, ["signs, test accuracy"], "a remark")
-    assert table.frame.columns.tolist() == ["here", "recorded run"]
+    assert table.frame.columns.tolist() == ["recorded run", "this run"]
     assert f"{chapter.badge}; a remark; recorded run: " in table.foot
     assert "Shokri" not in table.foot
 
@@ -129,16 +148,19 @@ def test_the_recorded_run_is_that_of_the_chapter(chapter, monkeypatch):
     assert Chapter("nothing", "sample", 0, REAL).recorded is None
 
 
-def test_a_recorded_figure_is_shown_and_a_missing_one_is_not(chapter, tmp_path, monkeypatch):
+def test_a_figure_that_was_kept_with_the_recorded_run_stands_before_that_of_this_run(chapter, tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "shipped", lambda *parts: tmp_path.joinpath(*parts))
-    assert chapter.recorded_figure is None
+    drawn = plots.image_rows({"grey": np.zeros((1, 2, 2))})
+    assert list(chapter.figure(drawn, "Images.").of_run) == ["this run"]
     path = runs.recorded_path("location", "paper", 3)
     path.parent.mkdir(parents=True)
     run = Run(replace(chapter.origin, profile="paper", seed=3), NUMBERS)
     path.write_text(json.dumps(run.to_dict()), encoding="utf-8")
-    assert chapter.recorded_figure is None
+    assert list(chapter.figure(drawn, "Images.").of_run) == ["this run"]
     path.with_suffix(".png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    assert chapter.recorded_figure.data == path.with_suffix(".png").read_bytes()
+    shown = chapter.figure(drawn, "Images.")
+    assert shown.of_run == {"recorded run": b"\x89PNG\r\n\x1a\n", "this run": drawn}
+    assert shown.figure is drawn
 
 
 def test_what_figures_draw_is_kept_with_the_numbers(chapter):
@@ -153,12 +175,12 @@ def test_the_papers_table_stands_beside_ours_and_the_recorded_run(monkeypatch):
     ours = {"none": {"attack accuracy": Estimate(0.961, 0.9, 1)}, "own": {"attack accuracy": 0.7}}
     monkeypatch.setattr(module, "recorded", lambda name: None)
     frame = chapter.beside_table_iii(ours, "Purchase").frame
-    assert frame.loc["none"].tolist() == ["0.66 / – / –", "0.92 / 0.96 / –", "0.87 / – / –", "1.00 / – / –"]
-    assert frame.loc["own", "attack accuracy"] == "– / 0.70 / –"
+    assert frame.loc["none"].tolist() == ["0.66 / – / –", "0.92 / – / 0.96", "0.87 / – / –", "1.00 / – / –"]
+    assert frame.loc["own", "attack accuracy"] == "– / – / 0.70"
     recorded = {"mitigations": Run(chapter.origin, {"attack accuracy, none, Purchase": Estimate(0.884, 0.8, 0.9)})}
     monkeypatch.setattr(module, "recorded", recorded.get)
     table = chapter.beside_table_iii(ours, "Purchase")
-    assert table.frame.loc["none", "attack accuracy"] == "0.92 / 0.96 / 0.88"
+    assert table.frame.loc["none", "attack accuracy"] == "0.92 / 0.88 / 0.96"
     assert table.frame.loc["temperature 20", "recall"] == "0.86 / – / –"
     assert "recorded run: location · real data" in table.foot
 

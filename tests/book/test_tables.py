@@ -80,27 +80,14 @@ def test_a_run_is_found_in_a_notebook(tmp_path):
     assert list(runs.runs_in_book(tmp_path)) == ["location"]
 
 
-def test_scoreboard_and_its_filters():
-    of_paper = {**NUMBERS, "train accuracy, Google stand-in": Estimate(1, 0.99, 1)}
-    run = Run(replace(ORIGIN, profile="paper"), of_paper)
+def test_tables_of_scores_and_of_runs():
+    run = Run(replace(ORIGIN, profile="paper"), {**NUMBERS, "train accuracy, Google stand-in": Estimate(1, 0.99, 1)})
     runs = {"recorded": {"location": run}, "this build": {}}
-    whole = tables.scoreboard(runs).frame
-    assert len(whole) == len(ledger.read_claims())
-    assert whole.columns.tolist() == ["chapter", "claim", "paper", "recorded", "on"]
-    train = "table-ii-location-train-accuracy"
-    assert whole.loc[train, "recorded"] == "1.000 [0.990, 1.000]: reproduced"
-    assert whole.loc[train, "on"] == "the paper's data"
-    other = next(c.id for c in ledger.read_claims() if c.chapter == "cifar" and not c.untestable)
-    assert whole.loc[other, "recorded"] == "–: not testable here (not recorded)"
-    assert set(tables.scoreboard(runs, chapter="location").frame.index) == {
-        c.id for c in ledger.read_claims() if c.chapter == "location"
-    }
-    shown = tables.scoreboard(runs, outcome="reproduced").frame
-    assert train in shown.index
-    assert other not in shown.index
-    assert tables.score_table(runs).frame.index.tolist()[0] == "recorded: the paper's data"
-    assert len(tables.scoreboard(runs, chapter="nothing").frame) == len(tables.run_table({}).frame) == 0
-    assert tables.run_table(runs).frame.loc["recorded", "sha256"] == "abababababababab…"
+    score = tables.score_table(runs).frame
+    assert score.index.tolist() == [f"recorded: {scope}" for scope in ledger.score({})]
+    assert score.loc["recorded: the paper's data", "reproduced"] == "1"
+    assert tables.run_table(runs).frame.loc["location, recorded", "sha256"] == "abababababababab…"
+    assert len(tables.run_table({}).frame) == 0
 
 
 def test_the_papers_items_and_their_claims():
