@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from itertools import pairwise, product
+from math import inf
 
 from mialib import metrics
 from mialib.book.runs import Run
@@ -48,6 +49,14 @@ class Judge:
     def slacks(self, values):
         """Return how far values lie from each bound of the region (list of float), negative outside of it."""
         return [float(slack) for slack in JUDGES[self.kind][0](values, *self.bounds)]
+
+    @property
+    def region(self):
+        """The lower and the upper end of where a number must lie, of an ordering the least step (float, float)."""
+        first, *tolerance = self.bounds
+        if self.kind == "within":
+            return first - tolerance[0], first + tolerance[0]
+        return (-inf, first) if self.kind == "at_most" else (first, inf)
 
     def __str__(self):
         return JUDGES[self.kind][1].format(*self.bounds)
@@ -111,6 +120,19 @@ class Claim:
         kinds = {of.kind for of in self.provenances(run)} if run else set()
         return ON_OTHER_DATA if KINDS[1] in kinds else ON_PAPERS_DATA
 
+    def measured(self, run):
+        """Return the judged numbers of each run that has all of them (list of list): some have fewer seeds."""
+        each = [[one.numbers.get(name) for name in self.quantities] for one in run.runs]
+        return [of_run for of_run in each if None not in of_run]
+
+    def judged(self, run):
+        """Return what must lie in the judge's region, as an Estimate: the number, or an ordering's least step."""
+        (low, high), slacks = self.judge.region, self._slacks(self.measured(run))
+        if low == -inf:
+            return metrics.Estimate(high - slacks[0], high - slacks[0].high, high - slacks[0].low)
+        slack = min(slacks) if self.judge.kind == "ordering" else slacks[0]
+        return metrics.Estimate(low + slack, low + slack.low, low + slack.high)
+
     def verdict(self, run):
         """Hold what a `Run`, or a `Recording` of several, measured against the claim; return a `Verdict`.
 
@@ -120,8 +142,7 @@ class Claim:
         """
         if run.origin.profile == SMALL and self.of_papers_size and not self.untestable:
             return Verdict(self, run, (), NOT_TESTABLE, TOO_SMALL)
-        each = [[one.numbers.get(name) for name in self.quantities] for one in run.runs]
-        each = [of_run for of_run in each if None not in of_run]  # some sizes are measured from fewer seeds
+        each = self.measured(run)
         if self.untestable or not each:
             return Verdict(self, run, (), NOT_TESTABLE, self.untestable or NOT_MEASURED)
         values = tuple(run.numbers[name] for name in self.quantities)

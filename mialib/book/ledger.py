@@ -138,17 +138,13 @@ def by_item(runs):
     return {item: found[item] for item in (*ITEMS, *sections, BEYOND) if item in found}
 
 
-def paper_points(runs):
+def paper_points(verdicts):
     """Return the paper's numbers with ours, as `mialib.plots.points.paper_against_ours` takes them.
 
-    `runs` has a dict from chapter to `Run` by name, such as ``paper``. What is returned has a list of pairs, the
-    paper's value and ours, by name and scope.
+    A list of pairs, the paper's value and ours, by scope, of those verdicts that have both.
     """
     points = {}
-    for name, of_chapter in runs.items():
-        for claim in read_claims():
-            verdict = verdict_of(claim, of_chapter)
-            if claim.paper and len(verdict.values) == 1 and verdict.outcome != NOT_TESTABLE:
-                key = f"{name}, {verdict.scope}"
-                points.setdefault(key, []).append((float(claim.paper), float(verdict.values[0])))
+    for verdict in verdicts:
+        if verdict.claim.paper and len(verdict.values) == 1 and verdict.outcome != NOT_TESTABLE:
+            points.setdefault(verdict.scope, []).append((float(verdict.claim.paper), float(verdict.values[0])))
     return points

@@ -102,7 +102,7 @@ def record(arguments):
         for name, seeds in build.outdated().items():
             print(f"{name}: recorded by other code, seeds {', '.join(map(str, seeds))}")
         return
-    for name in arguments.chapter or [path.stem for path in chapters.paths() if path.stem != chapters.SCOREBOARD]:
+    for name in arguments.chapter or chapters.measuring():
         for seed in range(arguments.seeds):
             path = recorded_path(name, arguments.profile, seed)
             if arguments.anew or not path.exists():

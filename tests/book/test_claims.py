@@ -273,8 +273,8 @@ def test_recordings_and_score(tmp_path, monkeypatch):
     assert "1 claims wait for a recording of their numbers" in ledger.score_line()
     assert not any(ledger.score({})[ON_PAPERS_DATA].values())  # what has not run is no verdict
     assert not any(ledger.score(few)[BEYOND].values())
-    points = ledger.paper_points({"recorded": few, "this build": {}})
-    assert points == {f"recorded, {ON_PAPERS_DATA}": 3 * [(0.7, pytest.approx(0.804))]}
+    points = ledger.paper_points([ledger.verdict_of(entry, few) for entry in entries])
+    assert points == {ON_PAPERS_DATA: 3 * [(0.7, pytest.approx(0.804))]}
 
 
 def test_some_numbers_may_come_from_fewer_seeds():
