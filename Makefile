@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: book test mutants refresh clean
+.PHONY: book test mutants exercises refresh clean
 
 book: $(INSTALLED)
 	$(BIN)/mia book
@@ -20,6 +20,10 @@ test: $(INSTALLED)
 # Plant the faults of tests/mutants.yaml, one at a time; fail if no test finds one.
 mutants: $(INSTALLED)
 	$(BIN)/python tests/mutants.py
+
+# Run the exercises of the book again; fail if a solution says something else than what came out.
+exercises: $(INSTALLED)
+	$(BIN)/python tests/exercises.py
 
 # Run every chapter at its defaults and write the outputs that are committed and compared.
 refresh: $(INSTALLED)
