@@ -125,7 +125,7 @@ class Inference:
 
     @property
     def ranked(self):
-        """Membership and finite scores of the records that are judged: what a ROC curve is drawn of."""
+        """Membership and finite scores of the records that are judged, of which a ROC curve is drawn."""
         return self.member[self.judged], finite(self.score[self.judged])
 
     def tpr_at_fpr(self, fpr):

@@ -1,4 +1,4 @@
-"""Results and attacks beside each other: what the chapters on data sets, platforms and mitigations show."""
+"""Results and attacks compared: what the chapters on data sets, platforms and mitigations show."""
 
 import time
 from dataclasses import replace
@@ -37,7 +37,7 @@ def summary(results):
 
 
 def percentiles(results):
-    """Return what Figures 5 and 7 show of each of some results beside the median, a dict of dict of Estimate.
+    """Return what Figures 5 and 7 show of each of some results besides the median, a dict of dict of Estimate.
 
     The precision that three quarters and nine tenths of the classes do not exceed, and the median recall.
     """
@@ -148,7 +148,7 @@ def estimates_of_each(results):
 
 
 def gap_accuracy(result):
-    """Return the accuracy of the gap attack: call a record a member if the target is right on it (Estimate)."""
+    """Return the accuracy of the gap attack, which calls a record a member if it is classified correctly (Estimate)."""
     return metrics.accuracy(result.target.member, result.target.right)
 
 

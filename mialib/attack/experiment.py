@@ -119,7 +119,7 @@ class Result:
         """Return every number of the attack by name: `Estimate`, or float for the base rate, a baseline or a count.
 
         Accuracies of target and shadows; attack precision, recall, accuracy, AUC and recall at few false positives;
-        beside them the baseline, base rate and the gap attack.
+        with them the baseline, the base rate and the gap attack.
         """
         return {
             "target train accuracy": self.target.train_accuracy,

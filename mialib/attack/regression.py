@@ -1,7 +1,7 @@
 """The attack on regression, which the paper leaves open: a target predicts a number, and its residuals leak.
 
-There is no prediction vector. What a shadow regressor reports about a record, beside the record's
-true value, takes its place; one attack model serves all records.
+There is no prediction vector. The attack model gets instead what a shadow regressor reports about a
+record, and the record's true value; one attack model serves all records.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,5 @@
 """The book: chapters run, recorded, refreshed, and built into HTML."""
 
-import base64
 import json
 import os
 import platform
@@ -25,7 +24,7 @@ from mialib.book.chapters import OVERVIEWS, ChapterError
 from mialib.book.dependence import code_of
 from mialib.book.execution import executed
 from mialib.book.head import HEADS, Hero
-from mialib.book.pictures import png
+from mialib.book.pictures import own_png, png
 from mialib.book.runs import Run, recorded_path, recordings
 from mialib.book.tables import VerdictTable
 
@@ -164,8 +163,8 @@ def _figure(path, tag):
     """Return the figure of the cell with a tag in an executed chapter, a PNG file (bytes), or None."""
     for cell in nbformat.read(path, as_version=4).cells:
         if tag in cell.metadata.get("tags", ()):
-            (image,) = (output.data["image/png"] for output in cell.outputs)
-            return base64.b64decode(image)
+            (html,) = (output.data["text/html"] for output in cell.outputs)
+            return own_png(html)
     return None
 
 

@@ -53,7 +53,7 @@ class Chapter:
         ----------
         draw : callable or Figure
             Of a `Recording`, returns a matplotlib Figure of its ``arrays`` (a row for each run) and ``numbers``; or the
-            figure of this run itself, next to which the one that was kept with the recorded run is shown, if any.
+            figure of this run alone.
         caption, alt : str
             What is found; what is to be seen, by default the caption.
         """
@@ -61,9 +61,7 @@ class Chapter:
         from mialib.plots.style import sign
 
         shown, kept = {}, self.recorded
-        if not callable(draw):
-            shown = {"recorded run": kept.picture} if kept and kept.picture else {}
-        elif kept:
+        if callable(draw) and kept:
             with suppress(KeyError):  # it did not measure what is drawn
                 shown["recorded run"] = sign(draw(kept), kept.origin.badge)
         shown["this run"] = sign(draw(self.own) if callable(draw) else draw, self.badge)

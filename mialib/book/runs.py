@@ -13,7 +13,7 @@ from mialib.datasets.dataset import Provenance, join_provenances
 from mialib.metrics import Estimate
 
 RECORDED = "paper"
-"""The profile whose recordings stand beside what a chapter measures: the paper's sizes."""
+"""The profile whose recordings are shown next to what a chapter measures: the paper's sizes."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,13 @@ class Recording:
         names = dict.fromkeys(name for run in self.runs for name in run.arrays)
         of = {name: [run.arrays[name] for run in self.runs if name in run.arrays] for name in names}
         return {name: np.array(rows, np.float64) for name, rows in of.items()}
+
+    @property
+    def picture(self):
+        """The figure that was kept with the first of the runs, a PNG file (bytes), or None."""
+        of = self.runs[0].origin
+        path = recorded_path(of.chapter, of.profile, of.seed).with_suffix(".png")
+        return path.read_bytes() if path.exists() else None
 
     @property
     def details(self):

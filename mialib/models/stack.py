@@ -132,7 +132,7 @@ class NN:
     dropout: float = 0.0
 
     models_a_block: ClassVar[int] = 5
-    """Models that train as one stack on a CPU: about as many as its cache holds."""
+    """Models that train as one stack on a CPU, about as many as its cache holds."""
 
     def __post_init__(self):
         check_dropout(self.dropout)
@@ -223,12 +223,12 @@ class Stack:
         return self.architecture.activation.forward_(torch.cat(sums, dim=1)).cpu().numpy()
 
     def drop_out(self, generators):
-        """Have hidden units sit out the updates to come, as the architecture says; one numpy Generator a model."""
+        """Have hidden units sit out the updates to come, as the architecture says; one numpy Generator per model."""
         if self.architecture.dropout:
             self.dropout = Dropout(self.architecture.dropout, generators)
 
     def initialise(self, generators):
-        """Draw every parameter from ±1/sqrt(fan in), Torch7's rule; one numpy Generator a model."""
+        """Draw every parameter from ±1/sqrt(fan in), Torch7's rule; one numpy Generator per model."""
         for m, rng in enumerate(generators):
             for (fan_in, fan_out), (weights, biases) in zip(self._shapes, self._layers, strict=True):
                 drawn = rng.uniform(-1, 1, (fan_in + 1, fan_out)).astype(np.float32) / np.sqrt(np.float32(fan_in))

@@ -244,7 +244,7 @@ def with_l2(recipe, weight):
 def with_dropout(recipe, share):
     """Return a recipe in which a share of the hidden units sits out each update.
 
-    Not in the paper's Table III; the talk names it beside L2.
+    Not in the paper's Table III; the talk names it along with L2.
     """
     return replace(recipe, architecture=replace(recipe.architecture, dropout=share))
 

@@ -182,7 +182,7 @@ class Remote(AbstractContextManager):
 
     @cached_property
     def metadata(self):
-        """What the endpoint says of the model: record shape and type, number of classes, version (`Metadata`)."""
+        """What the endpoint says of the model, its record shape and type, number of classes, version (`Metadata`)."""
         return Metadata.from_reply(self._ask("GET", f"/v2/models/{self.model}"), self.url)
 
     @cached_property

@@ -75,11 +75,11 @@ class Gate:
             return
         per_minute = RateLimitItemPerMinute(self.rate)
         if n > self.rate:
-            raise RefusedError(413, f"{n} records in a request; the service answers {self.rate} a minute")
+            raise RefusedError(413, f"{n} records in a request; the service answers {self.rate} per minute")
         if not self._window.hit(per_minute, client, cost=n):
             wait = max(1, math.ceil(self._window.get_window_stats(per_minute, client).reset_time - time.time()))
             raise RefusedError(
-                429, f"more than {self.rate} records a minute; try again later", **{"Retry-After": str(wait)}
+                429, f"more than {self.rate} records per minute; try again later", **{"Retry-After": str(wait)}
             )
 
 

@@ -1,4 +1,4 @@
-"""Shadow data without data: records that the target itself is sure of, found by queries (§V-C, Algorithm 1).
+"""Shadow data without data: records that the target itself is confident about, found by queries (§V-C, Algorithm 1).
 
 Many searches advance together, one batched query at a time. Each has its own random stream and its own state, so that
 what it finds does not depend on how many run beside it.
@@ -108,7 +108,7 @@ def query_function(target):
 
 
 def synthesize(target, classes, format, search=None, queries=None, seed=0, resume=None, watch=None):
-    """Search for records that the target is sure of, for many classes and records at once (Algorithm 1).
+    """Search for records that the target is confident about, for many classes and records at once (Algorithm 1).
 
     The j-th search of a class finds the same record whatever else is searched for.
 

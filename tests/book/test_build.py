@@ -1,5 +1,7 @@
+import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +13,7 @@ import papermill
 import pytest
 
 from mialib.book import build, chapters, ledger, runs
-from mialib.book.chapters import SCOREBOARD, ChapterError
+from mialib.book.chapters import OVERVIEWS, ChapterError
 from mialib.book.dependence import code_of
 from mialib.book.execution import Executed
 from mialib.metrics import Estimate
@@ -30,25 +32,38 @@ def tags(cell):
 
 def test_every_notebook_is_in_the_table_of_contents():
     assert sorted(chapters.paths()) == CHAPTERS
-    assert chapters.paths()[-1].stem == "scoreboard"  # it reads what the others hold
+    assert tuple(path.stem for path in chapters.paths()[-2:]) == OVERVIEWS  # they read what the others hold
+    assert chapters.measuring() == [path.stem for path in chapters.paths()[:-2]]
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_a_chapter_is_thin_and_complete(path):
     cells = [cell for cell in code_cells(path) if not {"answer", "hero"} & {*tags(cell)}]
-    assert "parameters" in tags(cells[0])
-    for line in cells[0].source.splitlines():
-        assert "  # " in line, f"no comment behind the parameter: {line}"
+    if path.stem != "paper_items":  # which has nothing to choose
+        shown = [cell for cell in cells if "remove-input" not in tags(cell)]
+        assert "parameters" in tags(shown[0])
+        for line in shown[0].source.splitlines():
+            assert "  # " in line, f"no comment behind the parameter: {line}"
     for cell in cells:
         assert cell.source.count("\n") < 25
         assert not any(output.output_type == "error" for output in cell.outputs)
         for output in cell.outputs:
             if "image/png" in output.get("data", {}):
                 assert len(cell.metadata["mystnb"]["image"]["alt"]) > 40
-            if "text/html" in output.get("data", {}):
-                assert "mialib-origin" in output.data["text/html"]
+            html = output.get("data", {}).get("text/html", "")
+            if html.startswith('<figure class="mialib-figure">'):
+                assert len(re.search("<figcaption>(.*)</figcaption>", html)[1]) > 40
+                assert len(re.findall('<img [^>]*alt="[^"]{40}', html)) == html.count("<img")
+                for drawn in (
+                    () if path.stem in OVERVIEWS else re.findall(r'src="data:image/svg\+xml;base64,([^"]*)"', html)
+                ):
+                    assert " data · profile " in base64.b64decode(drawn).decode()
+            elif html.startswith("<iframe"):
+                assert ' title="' in html
+            elif html:
+                assert "mialib-origin" in html
     assert any(cell.outputs for cell in cells)
-    if path.stem != "scoreboard":
+    if path.stem not in OVERVIEWS:
         assert "chapter.check(numbers)" in cells[-1].source
         assert "nbval-ignore-output" not in tags(cells[-1])
         assert runs.run_in_notebook(path).origin.chapter == path.stem
@@ -75,7 +90,7 @@ def test_verdicts_have_a_margin():
 
 def test_recorded_runs_are_of_their_profile():
     paths = sorted((ROOT / "data" / "results").glob("*/*/*.json"))
-    assert {path.parts[-2] for path in paths} == {path.stem for path in CHAPTERS} - {SCOREBOARD}
+    assert {path.parts[-2] for path in paths} == {path.stem for path in CHAPTERS} - {*OVERVIEWS}
     for path in paths:
         profile, chapter, seed = path.with_suffix("").parts[-3:]
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -111,11 +126,12 @@ def test_a_recorded_run_keeps_numbers_cost_and_the_figure_that_is_tagged_so(tmp_
     assert "nearest" not in cell.source  # single images of CIFAR-10 may not ship
 
 
-def test_the_scoreboard_is_not_recorded(monkeypatch):
-    committed = ROOT / "book" / "scoreboard.ipynb"
+@pytest.mark.parametrize("name", OVERVIEWS)
+def test_an_overview_is_not_recorded(monkeypatch, name):
+    committed = ROOT / "book" / f"{name}.ipynb"
     monkeypatch.setattr(build, "executed", lambda path, parameters: Executed(committed, {}))
-    with pytest.raises(ChapterError, match="scoreboard checks no claims"):
-        build.record("scoreboard", "paper")
+    with pytest.raises(ChapterError, match=f"{name} checks no claims"):
+        build.record(name, "paper")
 
 
 def test_the_score_in_readme_and_book_is_that_of_the_recorded_runs():

@@ -9,7 +9,6 @@ import pytest
 
 from mialib import plots
 from mialib.book import chapter as module
-from mialib.book import runs
 from mialib.book.chapter import Chapter
 from mialib.book.runs import Recording, Run
 from mialib.datasets.dataset import Provenance
@@ -148,19 +147,11 @@ def test_the_recorded_run_is_that_of_the_chapter(chapter, monkeypatch):
     assert Chapter("nothing", "sample", 0, REAL).recorded is None
 
 
-def test_a_figure_that_was_kept_with_the_recorded_run_stands_before_that_of_this_run(chapter, tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "shipped", lambda *parts: tmp_path.joinpath(*parts))
+def test_a_figure_that_was_drawn_already_is_of_this_run_alone(chapter, monkeypatch):
+    record(monkeypatch, chapter.origin, [[0.6]])
     drawn = plots.image_rows({"grey": np.zeros((1, 2, 2))})
-    assert list(chapter.figure(drawn, "Images.").of_run) == ["this run"]
-    path = runs.recorded_path("location", "paper", 3)
-    path.parent.mkdir(parents=True)
-    run = Run(replace(chapter.origin, profile="paper", seed=3), NUMBERS)
-    path.write_text(json.dumps(run.to_dict()), encoding="utf-8")
-    assert list(chapter.figure(drawn, "Images.").of_run) == ["this run"]
-    path.with_suffix(".png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    shown = chapter.figure(drawn, "Images.")
-    assert shown.of_run == {"recorded run": b"\x89PNG\r\n\x1a\n", "this run": drawn}
-    assert shown.figure is drawn
+    assert chapter.figure(drawn, "Images.").of_run == {"this run": drawn}
+    assert drawn.get_supxlabel() == chapter.badge
 
 
 def test_what_figures_draw_is_kept_with_the_numbers(chapter):

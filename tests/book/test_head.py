@@ -1,17 +1,20 @@
 """The heads of chapters: answers, and figures from recorded runs."""
 
+import base64
+import json
+
 import nbformat
 import pytest
 import yaml
 
-from mialib.book import chapters
+from mialib.book import chapters, runs
 from mialib.book import head as module
 from mialib.book.head import Answer, Hero
 from mialib.book.runs import Origin, Recording, Run
 from mialib.datasets.dataset import Provenance
 from mialib.metrics import Estimate
 
-CHAPTERS = [path for path in chapters.paths() if path.stem != chapters.SCOREBOARD]
+CHAPTERS = [chapters.path(name) for name in chapters.measuring()]
 ORIGIN = Origin("toy", "paper", 0, (Provenance("location", "real", "here", "none", "0" * 64),))
 
 
@@ -75,7 +78,10 @@ def test_the_figure_of_a_head_is_that_of_today_with_caption_and_alternative(path
     (output,) = third.outputs
     today = Hero(path.stem)
     assert output.data["text/plain"] == today.data["text/plain"]
-    assert today.run is None or today.run.origin.badge in output.data["image/svg+xml"]  # the rest is matplotlib's
+    if of["draws"] == "kept":
+        assert output.data == today.data
+    else:
+        assert today.run is None or today.run.origin.badge in output.data["image/svg+xml"]  # the rest is matplotlib's
 
 
 def test_a_hero_draws_mean_and_interval_of_its_targets_and_the_papers_values(said, monkeypatch):
@@ -104,6 +110,19 @@ def test_what_is_not_recorded_has_no_figure(monkeypatch):
     monkeypatch.setattr(module, "recorded", lambda chapter: None)
     assert Hero("location").figure is None
     assert Hero("location").data["text/plain"].startswith("Not recorded yet.")
+
+
+def test_a_picture_that_was_kept_is_shown_as_it_is(monkeypatch, tmp_path):
+    monkeypatch.setattr(runs, "shipped", lambda *parts: tmp_path.joinpath(*parts))
+    monkeypatch.setattr(module, "_said", lambda chapter: {"figure": {"draws": "kept", "alt": "a picture"}})
+    assert Hero("toy").data == {"text/plain": "Not recorded yet. a picture"}
+    path = runs.recorded_path("toy", "paper", 0)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(Run(ORIGIN, {}).to_dict()), encoding="utf-8")
+    assert Hero("toy").data == {"text/plain": "Not recorded yet. a picture"}
+    path.with_suffix(".png").write_bytes(b"pixels")
+    assert Hero("toy").data == {"text/plain": "a picture", "image/png": base64.b64encode(b"pixels").decode()}
+    assert Hero("toy").figure is None
 
 
 def test_lines_are_means_over_targets_with_a_band(monkeypatch):
