@@ -113,8 +113,9 @@ class VerdictTable(Table):
 
     def _html_cell(self, column, text):
         if column == "verdict":
-            kind = next(outcome for outcome in OUTCOMES if text.startswith(outcome)).replace(" ", "-")
-            return f'<td><span class="mialib-chip mialib-{kind}">{escape(text)}</span></td>'
+            outcome = next(of for of in OUTCOMES if text.startswith(of))
+            chip = f'<span class="mialib-chip mialib-{outcome.replace(" ", "-")}">{outcome}</span>'
+            return f"<td>{chip}{escape(text.removeprefix(outcome))}</td>"
         return super()._html_cell(column, text)
 
     def _html_head(self, row):
