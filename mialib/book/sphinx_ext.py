@@ -8,6 +8,7 @@ from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 
 from mialib.base.machine import shipped
+from mialib.book.glossary import link, read_terms
 from mialib.book.pages import keep_framed
 from mialib.book.runs import RECORDED, recorded
 
@@ -24,6 +25,10 @@ def setup(app):
 def _add(app, docname, source):
     if Path(app.env.doc2path(docname)).suffix == ".ipynb":
         notebook = nbformat.reads(source[0], as_version=4)
+        prose = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+        terms = read_terms(shipped("book", "glossary.md").read_text(encoding="utf-8"))
+        for cell, text in zip(prose, link([cell.source for cell in prose], terms), strict=True):
+            cell.source = text
         notebook.cells.append(nbformat.v4.new_markdown_cell(run_again(Path(docname).name)))
         source[0] = nbformat.writes(notebook)
 

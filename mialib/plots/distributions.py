@@ -73,8 +73,12 @@ def answer_grid(shares):
             axes.set(xlim=(0, 1), ylim=(0, 1.02))
             axes.set_xlabel(label, fontsize=8)
         column[0].set_title(name, fontsize=9)
-    grid[0, 0].figure.supylabel("share of records", fontsize=8)
-    return style.finish(grid[0, 0], fontsize=8)
+    figure = grid[0, 0].figure
+    figure.supylabel("share of records", fontsize=8)
+    figure.legend(
+        *grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False, fontsize=8
+    )
+    return figure
 
 
 ANSWERS = {"probability": "P(true class)", "entropy": "normalised entropy"}

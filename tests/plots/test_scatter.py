@@ -81,6 +81,7 @@ def test_figure_12_has_a_column_a_target_and_the_mean_of_its_runs():
     sides = {"members": [[0.25, 0.75], [0.75, 0.25]], "non-members": [1.0, 0.0]}
     figure = plots.answer_grid({name: {"probability": sides, "entropy": sides} for name in "ab"})
     assert [axes.get_title() for axes in figure.axes] == ["a", "b", "", ""]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["members", "non-members"]
     assert [axes.get_xlabel() for axes in figure.axes] == ["P(true class)"] * 2 + ["normalised entropy"] * 2
     for axes in figure.axes:
         assert [patch.get_data().values.tolist() for patch in axes.patches] == [[0.5, 0.5], [1, 0]]
