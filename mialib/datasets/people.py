@@ -154,7 +154,7 @@ class Hospital:
         table = table[table["diag_1"].isin(classes)]
         y = np.searchsorted(classes, table["diag_1"].to_numpy(str)).astype(np.int64)
         x = PackedRecords.from_chunks([np.concatenate(list(_one_hot(table)), axis=1)])
-        source = "UCI Diabetes 130-US hospitals (Strack et al. 2014), in the place of the Texas stays"
+        source = "UCI Diabetes 130-US hospitals (Strack et al. 2014), used instead of the Texas stays"
         provenance = Provenance("hospital", "sample", source, "CC BY 4.0", sha256)
         return Dataset(x, y, n_classes, provenance, table["patient_nbr"].to_numpy(np.int64))
 
