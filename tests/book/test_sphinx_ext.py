@@ -15,6 +15,7 @@ from urllib.request import urlopen
 import matplotlib.image
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from mialib.book import build, runs, sphinx_ext
 from mialib.book.runs import Origin, Run
@@ -68,6 +69,12 @@ def visit(browser, address, width, dark=False):
     return page, wrong
 
 
+def barriers(page):
+    """Return what axe-core finds that keeps people out of a page, serious or critical (list of str)."""
+    found = Axe().run(page).response["violations"]
+    return [f"{of['id']}, {of['nodes'][0]['html'][:80]}" for of in found if of["impact"] in ("serious", "critical")]
+
+
 @functools.cache
 def is_there(address):
     try:
@@ -77,20 +84,21 @@ def is_there(address):
         return False
 
 
-def test_every_page_fits_its_screen_and_is_whole(site, browser):
+def test_every_page_fits_its_screen_is_whole_and_open_to_all(site, browser):
     address, names = site
     assert len(names) > 10
     wrong, links, anchors = [], {}, {}
     for name in names:
         for screen, width in WIDTHS.items():
             url = f"{address}book/{name}.html"
-            page, errors = visit(browser, url, width)
+            page, errors = visit(browser, url, width, dark=screen == "phone")
             page.evaluate("document.querySelectorAll('img').forEach(i => i.loading = 'eager')")
             page.wait_for_load_state("networkidle")
             wrong += [f"{name} on a {screen}: {error}" for error in errors]
             wrong += [f"{name} on a {screen}: broken image {source}" for source in page.evaluate(BROKEN)]
             if (overhang := page.evaluate(OVERHANG)) > 0:
                 wrong.append(f"{name} on a {screen}: {overhang} pixels wider than the screen")
+            wrong += [f"{name} on a {screen}: {barrier}" for barrier in barriers(page)]
             links[url], anchors[url] = page.evaluate(LINKS), set(page.evaluate(ANCHORS))
             page.context.close()
     for url, targets in links.items():
