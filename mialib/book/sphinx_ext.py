@@ -52,10 +52,15 @@ def _mathml(node, as_block=False):
 
 
 def _mend(app, pagename, templatename, context, doctree):
-    """Mend two things of Jupyter Book 1: a script that pages hold twice, and fail on; a colour mode with no name."""
+    """Mend what Jupyter Book 1 and docutils get wrong on a page.
+
+    A script that pages hold twice, and fail on; a colour mode with no name; a list whose children are no items of one.
+    """
     context.setdefault("default_mode", "auto")
     scripts = {(script.filename or "", script.attributes.get("body")): script for script in context["script_files"]}
     context["script_files"][:] = scripts.values()
+    if "body" in context:
+        context["body"] = context["body"].replace(' role="list" class="citation-list"', ' class="citation-list"')
 
 
 def _keep(app, pagename, templatename, context, doctree):
