@@ -42,11 +42,10 @@ def test_every_notebook_is_in_the_table_of_contents():
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_a_chapter_is_thin_and_complete(path):
     cells = [cell for cell in code_cells(path) if not {"answer", "hero"} & {*tags(cell)}]
-    if path.stem != "paper_items":  # which has nothing to choose
-        shown = cells if path.stem in OVERVIEWS else [cell for cell in cells if "remove-input" not in tags(cell)]
-        assert "parameters" in tags(shown[0])
-        for line in shown[0].source.splitlines():
-            assert "  # " in line, f"no comment behind the parameter: {line}"
+    shown = cells if path.stem in OVERVIEWS else [cell for cell in cells if "remove-input" not in tags(cell)]
+    assert "parameters" in tags(shown[0])
+    for line in shown[0].source.splitlines():
+        assert "  # " in line, f"no comment behind the parameter: {line}"
     for cell in cells:
         assert cell.source.count("\n") < 20 or "parameters" in tags(cell)
         assert not any(output.output_type == "error" for output in cell.outputs)
