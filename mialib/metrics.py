@@ -7,7 +7,7 @@ one set of shadow models, not of training these again.
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import beta, binom, binomtest, norm, t
+from scipy.stats import beta, binom, norm, rankdata, t
 
 BASELINE = 0.5
 """Accuracy and precision of random guessing, where members and non-members are equally many (§VI-D)."""
@@ -80,14 +80,14 @@ def accuracy(member, inferred):
 def balanced_accuracy(member, inferred, level=LEVEL):
     """Return the accuracy of an inference if members and non-members were equally many; NaN without either.
 
-    It is (1 + recall - false positive rate) / 2; the interval of the difference is Newcombe's (1998, method 10).
+    It is (1 + recall - false positive rate) / 2; the interval combines the exact ones of the two rates as Newcombe's
+    (1998, method 10) does Wilson's.
     """
     sides = [(np.count_nonzero(inferred & side), np.count_nonzero(side)) for side in (member, ~member)]
     if not all(n for _, n in sides):
         return UNDEFINED
-    p, q = (hits / n for hits, n in sides)
-    of_p, of_q = (binomtest(hits, n).proportion_ci(level, "wilson") for hits, n in sides)
-    below, above = np.hypot(p - of_p.low, of_q.high - q), np.hypot(of_p.high - p, q - of_q.low)
+    p, q = (share(*side, level) for side in sides)
+    below, above = np.hypot(p - p.low, q.high - q), np.hypot(p.high - p, q - q.low)
     return Estimate((1 + p - q) / 2, (1 + p - q - below) / 2, (1 + p - q + above) / 2)
 
 
@@ -133,6 +133,52 @@ def area(found, m, n, level=LEVEL):
     low = brentq(excess, 0, found * (1 - 1e-9)) if found > 0 else 0
     high = brentq(excess, found + (1 - found) * 1e-9, 1) if found < 1 else 1
     return Estimate(found, low, high)
+
+
+def roc_auc_widest(member, score, level=LEVEL):
+    """Return the area under the ROC curve with the wider, at each end, of the intervals of Newcombe and of DeLong.
+
+    Newcombe's assumes how scores are spread, which a leak of few records need not obey; DeLong's (1988) assumes
+    nothing, and has no width where scores do not overlap.
+    """
+    member, score = np.asarray(member, bool), np.asarray(score)
+    found = roc_auc(member, score, level)
+    m, n = np.count_nonzero(member), np.count_nonzero(~member)
+    if min(m, n) < 2:
+        return found
+    ranks = rankdata(score)
+    of_in = (ranks[member] - rankdata(score[member])) / n
+    of_out = 1 - (ranks[~member] - rankdata(score[~member])) / m
+    half = norm.ppf((1 + level) / 2) * np.sqrt(of_in.var(ddof=1) / m + of_out.var(ddof=1) / n)
+    return Estimate(found, max(0, min(found.low, found - half)), min(1, max(found.high, found + half)))
+
+
+def tpr_of_few(member, score, fpr, level=LEVEL, n_grid=200):
+    """Return the recall at a false positive rate, with an interval that knows that the threshold was found, too.
+
+    The threshold is the score that a share `fpr` of the non-members exceeds; how many of all would exceed it has a beta
+    distribution. The low end is above `fpr` where so many members are unlikely to exceed it by chance: the exact test
+    of membership drawn at random (negative hypergeometric), turned into a bound by taking a member to be found c times
+    as often as a non-member. The high end is the exact one (Clopper and Pearson) at a threshold low enough to be
+    exceeded by more than `fpr` of all non-members. NaN where there are fewer than ``1 / fpr`` non-members.
+    """
+    member, score = np.asarray(member, bool), np.asarray(score)
+    inside, outside = score[member], np.sort(score[~member])[::-1]
+    m, n, tail = len(inside), len(outside), (1 - level) / 2
+    k = int(fpr * n * (1 + 1e-12))
+    if not m or not 1 <= k < n:
+        return UNDEFINED
+    hits = np.count_nonzero(inside > outside[k])
+    exceeded = beta.ppf((np.arange(n_grid) + 0.5) / n_grid, k + 1, n - k)
+
+    def excess(ratio):
+        return binom.sf(hits - 1, m, np.minimum(1, np.exp(ratio) * exceeded)).mean() - tail
+
+    low = min(fpr * np.exp(brentq(excess, -30, 30)), hits / m) if hits else 0.0
+    ranks = np.arange(n)
+    above = ranks[beta.cdf(fpr, ranks + 1, n - ranks) <= tail / 2]
+    high = share(np.count_nonzero(inside > outside[above[0]]), m, 1 - tail).high if len(above) else 1.0
+    return Estimate(hits / m, low, max(high, hits / m))
 
 
 def tpr_at_fpr(member, score, fpr):

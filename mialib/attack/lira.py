@@ -45,6 +45,15 @@ def logit_confidence(labels, vectors):
     return np.log(np.maximum(right, LEAST)) - np.log(np.maximum(wrong, LEAST))
 
 
+def clipped(confidence, least):
+    """Return `logit_confidence` as if no probability were below `least`, or above one minus it.
+
+    A forest answers 0 and 1 exactly; the log odds of these, however large they are taken, drown all others.
+    """
+    bound = np.log(1 - least) - np.log(least)
+    return np.clip(confidence, -bound, bound)
+
+
 @dataclass(frozen=True, eq=False)
 class Gaussians:
     """A Gaussian for each record: mean and variance of shape (n,), NaN where there is no shadow model to learn from."""

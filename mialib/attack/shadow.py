@@ -214,17 +214,24 @@ class LearnedAttack(Attack):
         return self.attack_.predict_proba(labels, vectors)
 
 
-def infer_from_own(attack, target, seed):
-    """Return what an attack without shadow models says about a target's records.
+def halves(answers, seed):
+    """Return 0 or 1 for each record of `Answers`: two random halves with as many of each class, in and out, in each."""
+    half = np.empty(len(answers.member), np.int64)
+    order = np.random.default_rng(seed).permutation(len(half))
+    order = order[np.lexsort((answers.labels[order], answers.member[order]))]
+    for side in (True, False):
+        of_side = order[answers.member[order] == side]
+        half[of_side] = np.arange(len(of_side)) % 2
+    return half
 
-    It learns from one half of the target's own `Answers` and is tried on the other, and the other way round.
+
+def infer_from_own(attack, target, half):
+    """Return what an attack without shadow models says about a target's records, an `Inference`.
+
+    It learns from one of the `halves` of the target's own `Answers` and is tried on the other, and the other way round.
     """
-    fold = np.empty(len(target.member), int)
-    for side, s in zip((True, False), children(seed, 2), strict=True):
-        rows = np.flatnonzero(target.member == side)
-        fold[np.random.default_rng(s).permutation(rows)] = np.arange(len(rows)) % 2
-    score, inferred = np.empty(len(fold)), np.empty(len(fold), bool)
-    for half in (0, 1):
-        found = attack.fit(target.rows(fold != half)).infer(target.rows(fold == half))
-        score[fold == half], inferred[fold == half] = found.score, found.inferred
+    score, inferred = np.empty(len(half)), np.empty(len(half), bool)
+    for of in (0, 1):
+        found = attack.fit(target.rows(half != of)).infer(target.rows(half == of))
+        score[half == of], inferred[half == of] = found.score, found.inferred
     return Inference(target.member, score, inferred, target.labels)

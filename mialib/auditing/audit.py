@@ -1,21 +1,26 @@
-"""Audit a model: does it leak who was in its training set? The paper's attack, turned on one's own model."""
+"""Audit a model: does it leak who was in its training set? The paper's attack and its rivals, on one's own model."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from mialib import metrics
 from mialib.attack.answers import Answers
-from mialib.attack.lira import Evidence
+from mialib.auditing.canaries import epsilon_by_canaries
 from mialib.auditing.findings import FEW, Findings
 from mialib.auditing.inputs import Records, apart, checked_vectors, class_numbers, join_records
-from mialib.auditing.subjects import PLAIN, Refit, Subject
-from mialib.base.seeding import child, children
+from mialib.auditing.panel import as_columns
+from mialib.auditing.refits import Refit, Trained
+from mialib.auditing.shadows import Shadows, train_halves, train_pool
+from mialib.auditing.subjects import PLAIN, Subject
+from mialib.base.seeding import child
 from mialib.base.validate import check_integer
-from mialib.datasets.splits import shadow_sets, split
+from mialib.datasets.splits import split
+
+SEEN = 10_000
+"""Records by which members are told from non-members without the model; of more, this many are drawn."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +30,20 @@ class Settings:
     Parameters
     ----------
     n_shadow : int
-        Shadow models.
+        Shadow models, of each seed and each source of records.
     size : int, optional
-        Records that each is trained on; by default as many as there are records in, or half of the pool.
+        Records that a shadow model of the pool is trained on; by default as many as there are in, or half of the pool.
+    seeds : int, optional
+        From how many seeds shadow models are trained; by default 3 if a refit takes under 10 s, else 1.
+    material : float
+        Balanced accuracy, above 0.5, from which on a leak is material.
+    epsilon : float, optional
+        Differential privacy that the owner promises.
+    delta : float
+        Of that promise.
+    canaries : int
+        Records with wrong labels that are put into a training run of their own, each with a probability of a half, to
+        bound ε from below; needs a way of training the model.
     drop_shared : bool
         Leave records out of the later set that an earlier one has too (in, out, pool); otherwise they are an error.
     seed : int
@@ -35,29 +51,45 @@ class Settings:
 
     n_shadow: int = 8
     size: int | None = None
+    seeds: int | None = None
+    material: float = 0.55
+    epsilon: float | None = None
+    delta: float = 0.0
+    canaries: int = 0
     drop_shared: bool = False
     seed: int = 0
 
     def __post_init__(self):
-        check_integer("n_shadow", self.n_shadow, 1)
+        check_integer("n_shadow", self.n_shadow, 2)
         check_integer("seed", self.seed, 0)
-        if self.size is not None:
-            check_integer("size", self.size, 1)
+        check_integer("canaries", self.canaries, 0)
+        for name in ("size", "seeds"):
+            if getattr(self, name) is not None:
+                check_integer(name, getattr(self, name), 1)
+        if not 0.5 < self.material <= 1:
+            raise ValueError(f"material is {self.material}; it must be above 0.5, which is guessing, and at most 1")
+        if not 0 <= self.delta < 1:
+            raise ValueError(f"delta is {self.delta}; it must be from 0 to below 1")
+        if self.epsilon is not None and not self.epsilon >= 0:
+            raise ValueError(f"epsilon is {self.epsilon}; it must be at least 0")
 
 
-def audit(model, in_, out, pool=None, settings=Settings(), opening=PLAIN):
+def audit(model, in_, out, pool=None, settings=Settings(), opening=PLAIN, train=None):
     """Audit a model by records of known membership.
 
     Parameters
     ----------
-    model : path, Remote, fitted estimator or Subject
+    model : path, Remote, fitted estimator, callable or Subject
     in_, out : Records or tuple of (x, labels)
         Records that the model was trained on, and others like them.
     pool : Records or tuple of (x, labels), optional
-        Others again, for shadow models. Without them attacks learn from half of `in_` and `out`.
+        Others again, for shadow models besides those that are trained on halves of `in_` and `out`.
     settings : Settings
     opening : Opening
         How a file is opened.
+    train : callable, optional
+        How the model is trained, ``train(x, labels, seed)``: what it returns has ``predict_proba``, or is called and
+        returns logits or probabilities. An estimator of scikit-learn needs none.
 
     Returns
     -------
@@ -69,24 +101,46 @@ def audit(model, in_, out, pool=None, settings=Settings(), opening=PLAIN):
         If records, labels or answers are not what they must be.
     """
     subject, remarks = Subject.from_model(model, opening), []
-    in_, out = _records(in_), _records(out)
+    if train is not None:
+        subject = replace(subject, refit=train if hasattr(train, "answers") else Trained(train, _name_of(train)))
+    in_, out = (subject.known(_records(part)) for part in (in_, out))
     out, n_dropped = apart(in_, out, ("in", "out"), settings.drop_shared)
     if n_dropped:
         remarks.append(f"{n_dropped} records were given as both in and out, and left out of those out.")
     both = join_records(in_, out)
     vectors = checked_vectors(subject.ask(both.x), len(both), subject.partial)
-    labels = class_numbers(both.labels, vectors.shape[1], subject.classes)
+    n_classes = vectors.shape[1]
+    labels = class_numbers(both.labels, n_classes, subject.classes)
     target = Answers(labels, vectors, np.repeat([True, False], [len(in_), len(out)]))
-    found = {"classes": subject.classes, "blind": blind_auc(both.x, target.member, settings.seed)}
+    classes = np.arange(n_classes) if subject.classes is None else subject.classes
+    named = replace(both, labels=classes[labels])
+    shadows = _train_on_own(remarks, subject, named, labels, classes, settings)
     if pool is not None:
-        pool, n_dropped = apart(both, _records(pool), ("in or out", "in the pool"), settings.drop_shared)
+        pool, n_dropped = apart(both, subject.known(_records(pool)), ("in or out", "in the pool"), settings.drop_shared)
         if n_dropped:
             remarks.append(f"{n_dropped} records of the pool are in or out as well, and left out of it.")
         size = settings.size or max(1, min(len(in_), len(pool) // 2))
-        shadows, evidence = _ask_shadows(subject, both, vectors.shape[1], pool, size, settings)
-        found |= {"shadows": shadows, "evidence": evidence, "shadow_kind": f"{settings.n_shadow} {subject.refit}"}
-        remarks += _about_shadows(subject, size, len(in_))
-    return Findings(subject.name, target, remarks=remarks, seed=settings.seed, **found)
+        of_pool = class_numbers(pool.labels, n_classes, subject.classes)
+        pool, numbers = replace(pool, labels=classes[of_pool]), np.concatenate([labels, of_pool])
+        shadows.append(train_pool(subject.refit, named, pool, numbers, classes, size, settings))
+        remarks += _about_sizes(size, len(in_))
+    canaries = None
+    if settings.canaries:
+        canaries = epsilon_by_canaries(subject.refit, named, target.member, classes, settings)
+    return Findings(
+        subject.name,
+        target,
+        shadows,
+        as_columns(both.x),
+        subject.classes,
+        remarks,
+        blind_auc(both.x, target.member, settings.seed),
+        settings.material,
+        settings.epsilon,
+        settings.delta,
+        canaries,
+        settings.seed,
+    )
 
 
 def audit_kind(estimator, records, settings=Settings(), name="model"):
@@ -107,46 +161,51 @@ def audit_saved(saved, name, settings=Settings(), opening=PLAIN):
     """Return the `Findings` about a model by `SavedAnswers`, which are what `opening` says."""
     vectors = checked_vectors(opening.vectors(saved.vectors), len(saved.labels), opening.partial)
     answers = Answers(class_numbers(saved.labels, vectors.shape[1], saved.classes), vectors, saved.member)
-    found = {"classes": saved.classes, "seed": settings.seed}
+    shadows = []
     if saved.shadow.any():
-        found |= {"shadows": answers.rows(saved.shadow), "shadow_kind": "as saved"}
-        if len(np.unique(found["shadows"].member)) < 2:
+        learned = answers.rows(saved.shadow)
+        if len(np.unique(learned.member)) < 2:
             raise ValueError("the shadow models' answers are all in, or all out; an attack needs both to learn from")
-    remarks = ["Only answers were given: whether a record is both in and out was checked by id, or not at all."]
-    return Findings(name, answers.rows(~saved.shadow), remarks=remarks, **found)
+        shadows.append(Shadows("as saved", "as saved", True, [learned]))
+    return Findings(
+        name,
+        answers.rows(~saved.shadow),
+        shadows,
+        classes=saved.classes,
+        remarks=["Only answers were given: whether a record is both in and out was checked by id, or not at all."],
+        material=settings.material,
+        epsilon=settings.epsilon,
+        delta=settings.delta,
+        seed=settings.seed,
+    )
 
 
 def _records(part):
     return part if isinstance(part, Records) else Records(*part)
 
 
-def _ask_shadows(subject, both, n_classes, pool, size, settings):
-    """Return shadow models' answers, and what offline LiRA goes by."""
-    everything, n_pool, n_shadow = join_records(pool, both), len(pool), settings.n_shadow
-    labels = class_numbers(everything.labels, n_classes, subject.classes)
-    sets = shadow_sets(np.arange(n_pool), n_shadow, size, child(settings.seed, 5))
-    if min(len(np.unique(labels[rows])) for rows in sets.in_) < 2:
-        raise ValueError("the pool gives some shadow model records of a single class; a classifier needs at least 2")
-    asked, seeds = np.tile(np.arange(len(everything)), (n_shadow, 1)), children(child(settings.seed, 6), n_shadow)
-    vectors = subject.refit.answers(everything, labels, n_classes, sets.in_, asked, seeds)
-    rows, models = np.concatenate([sets.in_, sets.out], axis=None), np.arange(n_shadow).repeat(size)
-    answers = Answers(labels[rows], vectors[np.tile(models, 2), rows], np.repeat([True, False], sets.in_.size))
-    if n_shadow < 3:
-        return answers, None
-    known = np.unique(rows)
-    in_ = np.stack([np.isin(known, of_model) for of_model in sets.in_])
-    return answers, Evidence(labels[known], vectors[:, known], in_, vectors[:, n_pool:])
+def _name_of(function):
+    return getattr(function, "__name__", type(function).__name__)
 
 
-def _about_shadows(subject, size, n_in):
+def _train_on_own(remarks, subject, both, labels, classes, settings):
+    """Return shadow models of the records in and out, in a list; none where these are too few for the model's kind."""
+    if len(np.unique(labels)) < 2:
+        remarks.append("Records of a single class can train no shadow models.")
+        return []
+    try:
+        return [train_halves(subject.refit, both, labels, classes, settings)]
+    except ValueError as error:
+        if isinstance(subject.refit, Trained):
+            raise
+        remarks.append(f"No shadow models could be trained on halves of the records in and out ({error}).")
+        return []
+
+
+def _about_sizes(size, n_in):
     said = []
-    if not subject.refit.known:
-        said.append(
-            f"How the model was trained is not known: its shadow models are {subject.refit}. Shadow models of its own "
-            "kind may teach an attack more; give one with --like."
-        )
     if size != n_in:
-        said.append(f"Shadow models are trained on {size} records, {n_in} records in were given.")
+        said.append(f"Shadow models of the pool are trained on {size} records, {n_in} records in were given.")
     said.append(
         "If the model was trained on more records than were given as in, shadow models overfit more than it does."
     )
@@ -160,9 +219,10 @@ def blind_auc(x, member, seed):
     """
     if min(np.count_nonzero(member), np.count_nonzero(~member)) < FEW:
         return None
-    if isinstance(x, pd.DataFrame):
-        x = x.apply(lambda c: c if pd.api.types.is_numeric_dtype(c) else pd.factorize(c)[0]).to_numpy(np.float64)
+    x = as_columns(x)
+    if len(x) > SEEN:
+        rows = np.random.default_rng(seed).choice(len(x), SEEN, replace=False)
+        x, member = x[rows], member[rows]
     forest = RandomForestClassifier(50, max_depth=8, random_state=seed)
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
-    x = np.nan_to_num(np.asarray(x).reshape(len(x), -1))
     return metrics.roc_auc(member, cross_val_predict(forest, x, member, cv=folds, method="predict_proba")[:, 1])

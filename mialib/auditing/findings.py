@@ -1,4 +1,4 @@
-"""What an audit found: how much a model leaks, of whom, what would help, and what stays unknown."""
+"""What an audit found: how much a model leaks, of whom, what it means, what would help, and what stays unknown."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,17 +8,22 @@ import numpy as np
 
 from mialib import metrics
 from mialib.attack.answers import Answers
-from mialib.attack.lira import Evidence
-from mialib.attack.shadow import LearnedAttack, infer_from_own
-from mialib.attack.thresholds import GapAttack, ThresholdAttack, confidence
+from mialib.attack.epsilon import held_out_epsilon
+from mialib.attack.shadow import halves
+from mialib.auditing.panel import ATTACKS, GAP, HALF, Case
+from mialib.auditing.verdict import FAMILY, LEAKS, LEVEL, NO_LEAK, OF_GROUPS, RATES, decide
 from mialib.base.seeding import child
 from mialib.metrics import Estimate
 from mialib.platforms.mitigations import LabelOnly, Rounding, Temperature, TopK
 
-LIRA = "LiRA, offline"
 FEW = 30
 """Members, or non-members, below which little can be said."""
-RATES = {"recall at 1 % false positives": 0.01, "recall at 0.1 % false positives": 0.001}
+
+PRIORS = (0.5, 0.1, 0.01)
+"""Shares of members among the people whom an attacker asks about."""
+
+AWAY = 0.05
+"""By how much shadow models' accuracies may differ from the target's before it is said."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,45 +36,43 @@ class Findings:
         Of the model.
     target : Answers
         The model's, about members and non-members.
-    shadows : Answers or None
-        Shadow models'; without them attacks learn from half of the target's own answers.
-    shadow_kind : str
-        How the shadow models were trained.
-    evidence : Evidence or None
-        What offline LiRA goes by, where the shadow models could be asked about the target's records.
+    shadows : sequence of Shadows
+    features : ndarray of float, shape (n, f), optional
+        Of the records, as numbers.
     classes : sequence, optional
         What the model calls its classes; otherwise by number.
-    remarks : tuple of str
+    remarks : sequence of str
         What this audit in particular cannot say.
     blind : Estimate or None
         How well members are told apart by their features alone, without the model: an AUC.
+    material : float
+        Balanced accuracy from which on a leak is material.
+    epsilon, delta : float
+        What the owner promises of differential privacy; `epsilon` is None if nothing.
+    canaries : float or None
+        Lower bound on ε from canaries, where a training run with them could be made.
     seed : int
     """
 
     name: str
     target: Answers
-    shadows: Answers | None = None
-    shadow_kind: str = "none"
-    evidence: Evidence | None = None
+    shadows: Sequence = ()
+    features: np.ndarray | None = None
     classes: Sequence | None = None
     remarks: Sequence[str] = ()
     blind: Estimate | None = None
+    material: float = 0.55
+    epsilon: float | None = None
+    delta: float = 0.0
+    canaries: float | None = None
     seed: int = 0
 
     def __post_init__(self):
-        if min(self.n_in, self.n_out) < 2:
+        if min(self.n_in, self.n_out) < 4:
             raise ValueError(
-                f"there are {self.n_in} records in and {self.n_out} out; an audit needs at least 2 of each"
+                f"there are {self.n_in} records in and {self.n_out} out; an audit needs at least 4 of each, 2 for "
+                "either half of the records"
             )
-
-    def numbers(self):
-        """Return the learned attack's precision, the strongest's accuracy, and accuracies of the target (Estimates)."""
-        return {
-            "precision": self.learned.precision,
-            "accuracy": self.strongest_accuracy(),
-            "train accuracy": self.target.train_accuracy,
-            "test accuracy": self.target.test_accuracy,
-        }
 
     @property
     def n_in(self):
@@ -91,89 +94,137 @@ class Findings:
         return str(c if self.classes is None else self.classes[c])
 
     @cached_property
-    def attacks(self):
-        """What each attack says (dict of str to Inference), the first the one that all else is about."""
-        learned = "shadow attack" if self.shadows is not None else "attack learned from half of the records"
-        kinds = {
-            learned: LearnedAttack(child(self.seed, 0)),
-            "loss threshold": ThresholdAttack(),
-            "confidence threshold": ThresholdAttack(confidence),
-            "gap attack": GapAttack(),
-        }
-        found = {name: self._infer(kind, self.target, self.shadows) for name, kind in kinds.items()}
-        return found | ({LIRA: self.evidence.infer(self.target)} if self.evidence is not None else {})
+    def half(self):
+        """The halves of the records, of which one judges what was learned from the other (ndarray of int)."""
+        return halves(self.target, child(self.seed, 1))
 
-    def _infer(self, attack, target, shadows):
-        if shadows is None:
-            return infer_from_own(attack, target, child(self.seed, 1))
-        return attack.fit(shadows).infer(target)
+    def _case(self):
+        return Case(self.target, self.half, tuple(self.shadows), self.features, child(self.seed, 0))
+
+    @cached_property
+    def attacks(self):
+        """What each attack says (dict of str to `mialib.auditing.panel.Said`)."""
+        return self._case().run()
+
+    @cached_property
+    def verdict(self):
+        """What this comes to (`mialib.auditing.verdict.Verdict`)."""
+        return decide(self.attacks, {name: of for name, (of, _) in self.groups.items()}, self.material, self._fewer)
 
     @property
-    def learned(self):
-        """What the learned attack says (`Inference`)."""
-        return next(iter(self.attacks.values()))
+    def _fewer(self):
+        return min(self.n_in, self.n_out)
+
+    @property
+    def strongest(self):
+        """Name of the attack that the verdict speaks of (str)."""
+        return self.verdict.strongest.attack
+
+    @cached_property
+    def groups(self):
+        """How well members of each class are told apart: AUC, and by which attack (dict of str to tuple).
+
+        The attack is that of the highest lower bound; the interval (Bonferroni) knows how many classes and attacks
+        there are. Classes with fewer than 4 records in or out are left out.
+        """
+        rows = {
+            self.class_name(c): self.target.labels == c
+            for c in np.unique(self.target.labels)
+            if min(np.bincount(self.target.member[self.target.labels == c], minlength=2)) >= 4
+        }
+        if len(np.unique(self.target.labels)) < 2 or not rows:
+            return {}
+        level, found = 1 - 2 * FAMILY * OF_GROUPS / (len(rows) * len(ATTACKS)), {}
+        for name, of_class in rows.items():
+            estimates = {attack: said.rows(of_class).auc(level) for attack, said in self.attacks.items()}
+            judged = {attack: e for attack, e in estimates.items() if e == e}
+            if judged:
+                best = max(judged, key=lambda attack: judged[attack].low)
+                found[name] = judged[best], best
+        return found
+
+    def numbers(self):
+        """Return accuracy and AUC of each attack that could be tried, and accuracies of the target (Estimates)."""
+        of_attacks = {
+            f"{quantity}, {name}": value
+            for name, said in self.attacks.items()
+            for quantity, value in (("accuracy", said.accuracy()), ("AUC", said.auc()))
+        }
+        return of_attacks | {
+            "train accuracy": self.target.train_accuracy,
+            "test accuracy": self.target.test_accuracy,
+        }
 
     @cached_property
     def overall(self):
-        """The numbers of each attack (dict of str to dict of str to Estimate)."""
-        return {name: self._numbers(found) for name, found in self.attacks.items()}
+        """Each attack's numbers with the intervals that the verdict goes by (dict of dict of Estimate)."""
+        rows = {name: {"AUC": metrics.UNDEFINED} | dict.fromkeys(RATES, metrics.UNDEFINED) for name in self.attacks}
+        for bound in self.verdict.bounds:
+            rows[bound.attack][bound.quantity] = bound.found
+        return {name: {q: rows[name][q] for q in ("accuracy", "AUC", *RATES)} for name in rows}
 
-    def _numbers(self, found):
-        """Return an attack's numbers; its accuracy as if there were as many in as out, a recall only if it can be."""
-        numbers = found.numbers() | {"accuracy": _accuracy(found)}
-        for name, fpr in RATES.items():
-            if self.n_out < 1 / fpr:
-                numbers[name] = metrics.UNDEFINED
-        return numbers
-
-    @cached_property
-    def strongest(self):
-        """Name of the attack that infers membership correctly most often (str)."""
-        return max(self.attacks, key=lambda name: _accuracy(self.attacks[name]))
-
-    def strongest_accuracy(self):
-        """Return its accuracy (`Estimate`); the interval is wider, since it was chosen among several (Bonferroni)."""
-        return _accuracy(self.attacks[self.strongest], 1 - 0.05 / len(self.attacks))
+    def between_seeds(self):
+        """Return what differs between seeds of shadow models (dict of str to dict of str to Estimate)."""
+        found = {name: said.between_seeds() for name, said in self.attacks.items()}
+        return {name: row for name, row in found.items() if row}
 
     def by_class(self):
-        """Return for each class its counts, accuracies and the strongest attack's numbers (dict of str to dict)."""
+        """Return for each class its counts, accuracies and how well members are told apart (dict of str to dict)."""
         rows = {}
         for c in np.unique(self.target.labels):
-            of_class = self.target.labels == c
-            target, found = self.target.rows(of_class), self.attacks[self.strongest].rows(of_class)
-            rows[self.class_name(c)] = {
+            target, name = self.target.rows(self.target.labels == c), self.class_name(c)
+            auc, attack = self.groups.get(name, (metrics.UNDEFINED, "–"))
+            rows[name] = {
                 "in": int(np.count_nonzero(target.member)),
                 "out": int(np.count_nonzero(~target.member)),
                 "train accuracy": float(target.train_accuracy),
                 "test accuracy": float(target.test_accuracy),
-                "precision": found.precision,
-                "recall": found.recall,
-                "accuracy": _accuracy(found),
+                "AUC": auc,
+                "attack": attack,
+                "leaks": bool(auc.low > metrics.BASELINE),
             }
         return rows
 
-    @property
-    def exposure(self):
-        """Each record's score by offline LiRA where there is one, else by the learned attack (ndarray of float)."""
-        return self.attacks.get(LIRA, self.learned).score
+    def beyond_overfitting(self):
+        """Return accuracy of the gap attack, of the strongest, and what the latter adds (dict of str to Estimate)."""
+        gap = self.attacks[GAP].accuracy()
+        best = max(self.attacks.values(), key=lambda said: said.accuracy().low).accuracy()
+        return {"gap attack": gap, "strongest by accuracy": best, "more than the gap": float(best - gap)}
 
-    def highest_out(self):
-        """Return the highest such score of a non-member (float)."""
-        return float(np.nanmax(np.append(self.exposure[~self.target.member], -np.inf)))
+    def precision_at(self):
+        """Return the share of members among those that the strongest attack calls members, by prior (dict of float).
+
+        At the attack's own threshold, and at that which 1 % of the non-members exceed (NaN where these are too few).
+        """
+        said = self.attacks[self.strongest]
+        found = said.inference
+        own = (np.mean(found.inferred[found.member]), np.mean(found.inferred[~found.member]))
+        few = (float(said.tpr(0.01)), 0.01)
+        return {
+            name: {prior: _precision(*rates, prior) for prior in PRIORS}
+            for name, rates in (("its own threshold", own), ("1 % FPR", few))
+        }
+
+    def threshold_at(self, fpr):
+        """Return the strongest attack's score that this share of the non-members exceeds; NaN if there are too few."""
+        found = self.attacks[self.strongest].inference
+        outside = np.sort(found.score[~found.member & found.judged])[::-1]
+        return float(outside[int(fpr * len(outside))]) if fpr * len(outside) >= 1 else float("nan")
 
     def exposed(self, n=10):
-        """Return the members of the highest `exposure`, and then the least loss, a list of dict."""
-        score = self.exposure
+        """Return the members of the strongest attack's highest scores, a list of dict, each with its false alarms."""
+        found = self.attacks[self.strongest].inference
         probability = metrics.true_class_probability(self.target.labels, self.target.vectors)
         members = np.flatnonzero(self.target.member)
-        order = members[np.lexsort((-probability[members], -np.nan_to_num(score[members], nan=-np.inf)))][:n]
-        position = np.cumsum(self.target.member)
+        order = members[np.lexsort((-probability[members], -np.nan_to_num(found.score[members], nan=-np.inf)))][:n]
+        position, outside = np.cumsum(self.target.member), found.score[~self.target.member]
         return [
             {
                 "record": int(position[row]),
                 "class": self.class_name(self.target.labels[row]),
                 "probability of its class": float(probability[row]),
-                "score": float(score[row]),
+                "score": float(found.score[row]),
+                "records out that score as high": int(np.count_nonzero(outside >= found.score[row])),
             }
             for row in order
         ]
@@ -182,7 +233,7 @@ class Findings:
     def mitigations(self):
         """What attacks reach behind each output filter (§IX), which they learn behind as well (dict of str to dict).
 
-        Accuracy (`Estimate`) of the learned attack and, where there is one, of offline LiRA; and the share of records
+        Accuracy and AUC (`Estimate`) of the attack of the highest AUC behind it, its name, and the share of records
         whose most likely class stays.
         """
         kinds = [TopK(1), LabelOnly(), Rounding(3), Rounding(1), Temperature(5), Temperature(20)]
@@ -191,73 +242,175 @@ class Findings:
         return {"none": self._behind(None)} | {str(kind): self._behind(kind) for kind in kinds}
 
     def _behind(self, kind):
-        target, shadows, evidence = self.target, self.shadows, self.evidence
-        if kind is not None:
-            target = replace(target, vectors=kind(target.vectors))
-            shadows = shadows and replace(shadows, vectors=kind(shadows.vectors))
-            evidence = evidence and evidence.behind(kind)
-        learned = self._infer(LearnedAttack(child(self.seed, 0)), target, shadows)
-        found = {next(iter(self.attacks)): learned} | ({LIRA: evidence.infer(target)} if evidence else {})
-        same = np.mean(target.vectors.argmax(axis=1) == self.target.vectors.argmax(axis=1))
-        return {name: _accuracy(inference) for name, inference in found.items()} | {"same class": float(same)}
+        if kind is None:
+            said, vectors = self.attacks, self.target.vectors
+        else:
+            vectors = kind(self.target.vectors)
+            case = replace(
+                self._case(),
+                target=replace(self.target, vectors=vectors),
+                shadows=tuple(of.behind(kind) for of in self.shadows),
+            )
+            said = case.run([name for name in self.attacks if name != "quantile regression"])
+        best = max(said, key=lambda name: np.nan_to_num(said[name].auc().low))
+        same = np.mean(vectors.argmax(axis=1) == self.target.vectors.argmax(axis=1))
+        return {
+            "accuracy": said[best].accuracy(LEVEL),
+            "AUC": said[best].auc(LEVEL),
+            "attack": best,
+            "same class": float(same),
+        }
+
+    @cached_property
+    def privacy(self):
+        """What is proved of ε (dict): the lower bound, by which attack, that of canaries, and what is promised."""
+        fair = {name: said.inference.score for name, said in self.attacks.items() if said.half is None}
+        fair = {name: score for name, score in fair.items() if not np.isnan(score).any()}
+        found, attack = held_out_epsilon(self.target.member, fair, self.half, self.delta)
+        return {
+            "lower bound": found,
+            "attack": attack,
+            "lower bound by canaries": self.canaries,
+            "promised": self.epsilon,
+            "delta": self.delta,
+        }
+
+    def about_privacy(self):
+        """Return what the lower bounds on ε say of the promise, one sentence."""
+        found = {"the records in and out": self.privacy["lower bound"], "canaries": self.canaries}
+        by, highest = max(((by, value) for by, value in found.items() if value is not None), key=lambda each: each[1])
+        bound = f"By {by}, ε is at least {highest:.2f} (95 % confidence, δ = {self.delta:g})."
+        if self.epsilon is None:
+            return bound + (" Nothing is proved by a bound of 0." if highest == 0 else "")
+        if highest > self.epsilon:
+            return f"{bound} This contradicts the promised ε of {self.epsilon:g}."
+        return f"{bound} This is consistent with the promised ε of {self.epsilon:g}, and no proof of it."
+
+    @property
+    def has_own_kind(self):
+        """Whether there are shadow models of the audited model's own kind, asked about its records (bool)."""
+        return any(of.own and of.vectors is not None for of in self.shadows)
+
+    def about_shadows(self):
+        """Return how far shadow models are like the target, a list of sentences."""
+        said, own = [], (float(self.target.train_accuracy), float(self.target.test_accuracy))
+        for of in self.shadows:
+            theirs = of.accuracies
+            like = (
+                f"those from the {of.source} classify {theirs[0]:.1%} of records in and {theirs[1]:.1%} out correctly"
+            )
+            like += f", the audited model {own[0]:.1%} and {own[1]:.1%}"
+            away = max(abs(a - b) for a, b in zip(theirs, own, strict=True)) > AWAY
+            if not of.own:
+                said.append(
+                    f"How the model was trained is not known; its shadow models are {of.kind}: {like}. They may miss "
+                    "what the model leaks. Give its training with --train, or a model of its kind with --like."
+                )
+            elif away:
+                said.append(f"The shadow models differ from the model: {like}. They may miss some of what it leaks.")
+        return said
 
     def limits(self):
         """Return what these findings do not say, a list of sentences."""
         said = [
             "A stronger attack may find more than these. An attack that finds nothing is no proof that nothing leaks.",
-            "Intervals (95 %) speak of the choice of records, not of training the model or its shadows again.",
+            "Intervals speak of the choice of records for this one model, not of training it again.",
         ]
-        if self.shadows is None:
+        if not self.shadows:
             said.append(
-                "There are no shadow models: the attacks learned from records whose membership you know; an outsider "
-                "does not, and may do worse."
+                "There are no shadow models: attacks that judge each record by models that know it and models that do "
+                "not, the strongest there are, were not tried."
             )
+        said += self.about_shadows()
         for name, fpr in RATES.items():
             if self.n_out < 1 / fpr:
-                said.append(f"{name.capitalize()} needs at least {1 / fpr:.0f} records out; there are {self.n_out}.")
-        if min(self.n_in, self.n_out) < FEW:
+                said.append(f"{name} needs at least {1 / fpr:.0f} records out; there are {self.n_out}.")
+        if self._fewer < FEW:
             said.append(
                 f"With {self.n_in} records in and {self.n_out} out, only a large leak can be told from chance; read "
                 "the intervals, not the values."
             )
         if len(np.unique(self.target.labels)) == 1:
             said.append("All records are of one class; nothing is said of the others.")
-        if n := np.count_nonzero(~self.learned.judged):
-            said.append(f"{n} records are of classes without an attack model, and were not judged.")
-        if self.blind is not None and self.blind.low > 0.5:
-            said.append(
-                f"Members can be told from non-members by their features alone (AUC {self.blind}): your two sets "
-                "differ in more than membership, and what looks like a leak may be that."
-            )
+        if n := np.count_nonzero(~self.attacks[HALF].inference.judged):
+            said.append(f"{n} records are of classes without an attack model, and were not judged by it.")
         return said + list(self.remarks)
 
-    def verdict(self):
-        """Return how much leaks, one sentence."""
-        found = self.strongest_accuracy()
-        measured = f"{found:.1%} of records [{found.low:.1%} to {found.high:.1%}]"
-        of = f"the strongest of {len(self.attacks)} attacks ({self.strongest})"
-        if found.low <= metrics.BASELINE:
-            return f"No leak was measured: {of} infers membership correctly for {measured}, and guessing for 50 %."
-        return f"Membership leaks: {of} infers it correctly for {measured}, where guessing is correct for 50 %."
+    def sentence(self):
+        """Return the verdict, one or two sentences that say no more than the bounds do."""
+        verdict, bound = self.verdict, self.verdict.strongest
+        found = bound.found
+        if bound.quantity == "accuracy":
+            measured = f"infers membership correctly for {found:.1%} of records [{found.low:.1%} to {found.high:.1%}]"
+            chance = "random guessing is right for 50 %"
+        elif bound.quantity == "AUC":
+            measured = f"ranks members above others with an AUC of {found:.3f} [{found.low:.3f} to {found.high:.3f}]"
+            chance = "random guessing has 0.5"
+        else:
+            few = f"{bound.chance:.1%}".replace(".0", "").replace("%", " %")
+            measured = (
+                f"finds {found:.1%} of the members [{found.low:.1%} to {found.high:.1%}] at {few} false positives"
+            )
+            chance = f"random guessing finds {few}"
+        tried = f"{bound.attack}, of {len(self.attacks)} attacks,"
+        if verdict.outcome == LEAKS:
+            if bound.leaks:
+                text = f"Membership leaks: {tried} {measured}; {chance}."
+            else:
+                text = "Membership leaks, though not over all records together."
+            if verdict.groups:
+                text += f" It leaks in {_some(verdict.groups)} taken alone."
+        elif verdict.outcome == NO_LEAK:
+            kind = "" if self.has_own_kind else " by attacks without shadow models of the model's own kind"
+            text = (
+                f"No leak above {self.material:.0%} was found{kind}: balanced accuracy and AUC of each of "
+                f"{len(self.attacks)} attacks lie below that with their whole intervals (error {FAMILY:.0%} in all)."
+            )
+        else:
+            text = f"Undecided: {tried} {measured}; {chance}. "
+            text += f"A leak above {self.material:.0%} is neither shown nor ruled out"
+            text += "." if verdict.needed is None else f"; about {verdict.needed:,} records in, and as many out, would "
+            text += "" if verdict.needed is None else "decide if values stay as they are."
+        if self.blind is not None and self.blind.low > metrics.BASELINE:
+            text += (
+                f" Beware: members can be told from non-members by their features alone (AUC {self.blind}), without "
+                "the model: the two sets differ in more than membership, and what looks like a leak may be that."
+            )
+        if self.target.train_accuracy.high < self.target.test_accuracy.low:
+            text += (
+                f" Beware: the model is right on fewer of the records in ({float(self.target.train_accuracy):.1%}) "
+                f"than of those out ({float(self.target.test_accuracy):.1%}); check which records are which."
+            )
+        return text
 
     def to_dict(self):
         """Return everything as plain dicts and lists that JSON can hold; a number that is not defined is None."""
         return _plain(
             {
                 "model": self.name,
-                "verdict": self.verdict(),
-                "strongest attack": {"name": self.strongest, "accuracy": self.strongest_accuracy()},
+                "verdict": self.sentence(),
+                "outcome": self.verdict.outcome,
+                "material": self.material,
+                "records that would decide": self.verdict.needed,
+                "strongest attack": {
+                    "name": self.strongest,
+                    "quantity": self.verdict.strongest.quantity,
+                    "value": self.verdict.strongest.found,
+                },
                 "records in": self.n_in,
                 "records out": self.n_out,
                 "base rate": self.base_rate,
-                "baseline": {"accuracy": metrics.BASELINE, "precision": self.base_rate},
                 "train accuracy": float(self.target.train_accuracy),
                 "test accuracy": float(self.target.test_accuracy),
-                "shadow models": self.shadow_kind,
+                "shadow models": [of.kind for of in self.shadows],
                 "overall": self.overall,
+                "between seeds": self.between_seeds(),
                 "by class": self.by_class(),
+                "beyond overfitting": self.beyond_overfitting(),
+                "precision by prior": self.precision_at(),
+                "threshold at 1 % FPR": self.threshold_at(0.01),
                 "most exposed records": self.exposed(),
-                "highest score of a record out": self.highest_out(),
+                "epsilon": self.privacy,
                 "mitigations": self.mitigations,
                 "AUC of the features alone": self.blind,
                 "what this does not say": self.limits(),
@@ -266,8 +419,13 @@ class Findings:
         )
 
 
-def _accuracy(found, level=metrics.LEVEL):
-    return metrics.balanced_accuracy(found.member, found.inferred, level)
+def _precision(tpr, fpr, prior):
+    called = tpr * prior + fpr * (1 - prior)
+    return float(tpr * prior / called) if called > 0 else float("nan")
+
+
+def _some(names):
+    return ", ".join(map(str, names[:5])) + (f" and {len(names) - 5} others" if len(names) > 5 else "")
 
 
 def _plain(value):
@@ -277,4 +435,6 @@ def _plain(value):
         return {str(key): _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(entry) for entry in value]
+    if isinstance(value, np.generic):
+        value = value.item()
     return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -6,12 +6,18 @@ from importlib.metadata import version
 from pathlib import Path
 
 import jinja2
+import numpy as np
 from markupsafe import Markup
 
 from mialib import metrics, plots
+from mialib.auditing.findings import PRIORS
+from mialib.auditing.panel import GAP
 from mialib.base.machine import write_text
 from mialib.book.pictures import svg
 from mialib.plots.style import sign
+
+CURVES = 5
+"""ROC curves that one figure shows."""
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 
@@ -36,6 +42,7 @@ def html(findings):
         histogram=_histogram(findings, origin),
         when=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         version=version("mialib"),
+        priors=PRIORS,
     )
 
 
@@ -53,8 +60,10 @@ def _share(value):
 
 
 def _roc(findings, origin):
-    judged = {name: found for name, found in findings.attacks.items() if found.judged.all() and name != "gap attack"}
-    curves = {name: metrics.roc(*found.ranked) for name, found in judged.items()}
+    """Draw the curves of the attacks of the highest AUC, as many as can be told apart."""
+    judged = {name: said for name, said in findings.attacks.items() if name != GAP and said.inference.judged.all()}
+    best = sorted(judged, key=lambda name: -np.nan_to_num(judged[name].inference.auc))[:CURVES]
+    curves = {name: metrics.roc(*judged[name].inference.ranked) for name in best}
     return _svg(plots.roc(curves), origin) if curves else ""
 
 

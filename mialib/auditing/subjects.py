@@ -1,7 +1,7 @@
-"""What is audited, opened from whatever people have, and how shadow models like it are trained."""
+"""What is audited, opened from whatever people have."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,64 +10,10 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy.special import softmax
-from sklearn.base import BaseEstimator
 
-from mialib.datasets.dataset import Dataset, Provenance, array_sha256
-from mialib.datasets.features import as_features
+from mialib.auditing.refits import Networks, Refit, Trained, as_numbers, module_outputs
 from mialib.models.stack import NN, ReLU, Tanh
 from mialib.models.training import Recipe
-from mialib.platforms.estimators import seeded
-
-
-@dataclass(frozen=True, eq=False)
-class Refit:
-    """Train copies of an estimator of scikit-learn, with its settings and without what it has learned."""
-
-    estimator: BaseEstimator
-    known = True
-
-    def fit(self, x, y, seed):
-        """Return a fitted copy."""
-        return seeded(self.estimator, seed).fit(x, y)
-
-    def answers(self, records, y, n_classes, in_, asked, seeds):
-        """Return what k models say, trained on the rows `in_` of some `Records` and asked about the rows `asked`.
-
-        Prediction vectors of shape (k, m, n_classes), from rows of shape (k, n) and (k, m), classes `y` by number, and
-        k seeds; a class without training records has probability 0.
-        """
-        jobs = (
-            joblib.delayed(self._fit_and_ask)(records.take(i).x, y[i], n_classes, records.take(a).x, s)
-            for i, a, s in zip(in_, asked, seeds, strict=True)
-        )
-        return np.stack(joblib.Parallel(-1)(jobs))
-
-    def _fit_and_ask(self, x, y, n_classes, asked, seed):
-        fitted = self.fit(x, y, seed)
-        vectors = np.zeros((len(asked), n_classes), np.float32)
-        vectors[:, fitted.classes_] = fitted.predict_proba(asked)
-        return vectors
-
-    def __str__(self):
-        last = self.estimator[-1] if hasattr(self.estimator, "steps") else self.estimator
-        return f"copies of the model's own kind, {type(last).__name__}, with its settings"
-
-
-@dataclass(frozen=True)
-class Networks:
-    """Train networks by a recipe; `known` says that the audited model is such a network itself."""
-
-    recipe: Recipe
-    known: bool = False
-
-    def answers(self, records, y, n_classes, in_, asked, seeds):
-        """Return what k models say; see `Refit.answers`."""
-        x = as_features(_numbers(records.x))
-        data = Dataset(x, y, n_classes, Provenance("audited", "sample", "the user's", "the user's", array_sha256(x)))
-        return self.recipe.train(data, in_, seeds).predict_proba(x, asked)
-
-    def __str__(self):
-        return f"networks with hidden layers of {self.recipe.architecture.hidden}, {self.recipe.epochs} epochs"
 
 
 @dataclass(frozen=True)
@@ -119,19 +65,28 @@ class Subject:
     name : str
     ask : callable
         From n records, a DataFrame or ndarray, to prediction vectors, shape (n, classes).
-    refit : Refit or Networks
+    refit : Refit, Trained or Networks
         How shadow models are trained.
     classes : ndarray, optional
         What the model calls its classes, in the order of its prediction vectors.
     partial : bool
         Whether its vectors leave classes out.
+    names : sequence of str, optional
+        The columns that it was fitted on, if it knows them.
     """
 
     name: str
     ask: object
-    refit: Refit | Networks
+    refit: Refit | Trained | Networks
     classes: np.ndarray | None = None
     partial: bool = False
+    names: np.ndarray | None = None
+
+    def known(self, records):
+        """Return `Records` with the columns that the model knows, in its order; a ValueError if one is missing."""
+        if self.names is None or not isinstance(records.x, pd.DataFrame):
+            return records
+        return replace(records, x=_as_fitted(records.x, self.names))
 
     @classmethod
     def from_model(cls, model, opening=PLAIN):
@@ -142,13 +97,23 @@ class Subject:
             return cls.from_remote(model, opening)
         if hasattr(model, "predict_proba"):
             return cls.from_estimator(model, type(model).__name__, opening)
+        if callable(model):
+            return cls.from_callable(model, opening)
         return cls.from_file(model, opening)
+
+    @classmethod
+    def from_callable(cls, model, opening=PLAIN):
+        """Return a function from records to prediction vectors, or a ``torch.nn.Module``, as a subject."""
+        module = isinstance(model, torch.nn.Module)
+        name = type(model).__name__ if module else getattr(model, "__name__", type(model).__name__)
+        outputs = (lambda x: module_outputs(model, x)) if module else model
+        return cls(name, lambda x: opening.vectors(outputs(x)), opening.stand_in, partial=opening.partial)
 
     @classmethod
     def from_remote(cls, remote, opening=PLAIN):
         """Return an endpoint, a `Remote`, as a subject."""
         name, partial = f"{remote.model} at {remote.url}", not remote.metadata.complete
-        return cls(name, lambda x: remote.predict_proba(_numbers(x))[0], opening.stand_in, partial=partial)
+        return cls(name, lambda x: remote.predict_proba(as_numbers(x))[0], opening.stand_in, partial=partial)
 
     @classmethod
     def from_estimator(cls, estimator, name, opening=PLAIN):
@@ -162,7 +127,7 @@ class Subject:
         def ask(x):
             return estimator.predict_proba(_as_fitted(x, names))
 
-        return cls(name, ask, Refit(estimator), np.asarray(estimator.classes_), opening.partial)
+        return cls(name, ask, Refit(estimator), np.asarray(estimator.classes_), opening.partial, names)
 
     @classmethod
     def from_file(cls, path, opening=PLAIN):
@@ -179,15 +144,6 @@ class Subject:
             return OPENERS[path.suffix](path, opening)
         except ModuleNotFoundError as error:
             raise ValueError(f'{path} needs {error.name}; install it with pip install "mialib[audit]"') from error
-
-
-def _numbers(x):
-    if not isinstance(x, pd.DataFrame):
-        return np.asarray(x)
-    text = [str(name) for name in x.columns if not pd.api.types.is_numeric_dtype(x[name])]
-    if text:
-        raise ValueError(f"column {text[0]!r} is text; this kind of model takes numbers only: encode it first")
-    return x.to_numpy(np.float32)
 
 
 def _as_fitted(x, names):
@@ -223,12 +179,10 @@ def _pickle(path, opening):
 def _torchscript(path, opening):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        model = torch.jit.load(path, map_location="cpu").eval()
+        model = torch.jit.load(path, map_location="cpu")
 
-    @torch.no_grad()
     def ask(x):
-        x = torch.from_numpy(np.ascontiguousarray(_numbers(x), np.float32))
-        return opening.vectors(torch.cat([model(part) for part in x.split(1024)]).numpy())
+        return opening.vectors(module_outputs(model, x))
 
     return Subject(path.name, ask, opening.stand_in, partial=opening.partial)
 
@@ -241,7 +195,7 @@ def _onnx(path, opening):
     dtype = np.float64 if record.type == "tensor(double)" else np.float32
 
     def ask(x):
-        outputs = session.run(None, {record.name: np.ascontiguousarray(_numbers(x), dtype)})
+        outputs = session.run(None, {record.name: np.ascontiguousarray(as_numbers(x), dtype)})
         tables = [output for output in outputs if isinstance(output, np.ndarray) and output.ndim == 2]
         if len(tables) != 1:
             raise ValueError(f"{path} has {len(tables)} outputs of shape (records, classes); it must have one")
@@ -268,7 +222,7 @@ def _safetensors(path, opening):
     network = NN(tuple(shape[0] for shape in shapes[:-1]), activation)
 
     def ask(x):
-        value = np.asarray(_numbers(x), np.float32).reshape(len(x), -1)
+        value = np.asarray(as_numbers(x), np.float32).reshape(len(x), -1)
         for i, name in enumerate(layers):
             value = value @ tensors[f"{name}.weight"].T + tensors[f"{name}.bias"]
             if i < len(layers) - 1:

@@ -18,9 +18,15 @@ def add_options(option):
     option("--pool", type=Path, metavar="FILE", help="others again, on which shadow models are trained")
     option("--data", type=Path, metavar="FILE", help="instead: records to train such a model on anew")
     option("--label", default="label", metavar="COLUMN", help="the column of the classes")
-    option("--shadows", type=int, default=8, help="how many shadow models")
-    option("--size", type=int, help="records that each shadow model is trained on")
+    option("--shadows", type=int, default=8, help="how many shadow models, from each seed")
+    option("--seeds", type=int, help="from how many seeds; by default 3 if a refit takes under 10 s, else 1")
+    option("--size", type=int, help="records that each shadow model of the pool is trained on")
+    option("--train", metavar="MODULE:FUNCTION", help="how the model is trained: function(X, y, seed); it is run")
     option("--like", type=Path, metavar="FILE", help="a model as which the shadow models are trained")
+    option("--material", type=float, default=0.55, help="balanced accuracy from which on a leak is material")
+    option("--epsilon", type=float, help="differential privacy that is promised")
+    option("--delta", type=float, default=0.0, help="of that promise")
+    option("--canaries", type=int, default=0, help="records with wrong labels in a training run of their own")
     option("--drop-shared", action="store_true", help="leave out records that are in an earlier set too")
     option("--logits", action="store_true", help="the model gives logits")
     option("--partial", action="store_true", help="its vectors leave classes out")
@@ -44,13 +50,14 @@ def audit(arguments):
         raise ValueError(f"{arguments.output} does not end in .html; the JSON file comes beside it")
     findings = _findings(arguments)
     page, content = report.save(findings, arguments.output)
-    print(f"{findings.verdict()}\n{page}\n{content}")
+    print(f"{findings.sentence()}\n{page}\n{content}")
 
 
 def _findings(arguments):
     from mialib.auditing import audit, inputs, subjects
 
-    settings = audit.Settings(arguments.shadows, arguments.size, arguments.drop_shared, arguments.seed)
+    names = ("size", "seeds", "material", "epsilon", "delta", "canaries", "drop_shared", "seed")
+    settings = audit.Settings(arguments.shadows, **{name: getattr(arguments, name) for name in names})
     names = ("logits", "partial", "trust", "allow_pickle", "activation", "epochs")
     opening = subjects.Opening(**{name: getattr(arguments, name) for name in names})
     if Path(arguments.model).suffix in SAVED:
@@ -68,7 +75,7 @@ def _findings(arguments):
 
 
 def _subject(arguments, opening):
-    from mialib.auditing import subjects
+    from mialib.auditing import refits, subjects
 
     if arguments.model.startswith(("http://", "https://")):
         from mialib.service.client import Remote
@@ -78,6 +85,10 @@ def _subject(arguments, opening):
         subject = subjects.Subject.from_remote(remote, opening)
     else:
         subject = subjects.Subject.from_file(arguments.model, opening)
+    if arguments.train and arguments.like:
+        raise ValueError("--train and --like both say how shadow models are trained; give one of them")
+    if arguments.train:
+        subject = replace(subject, refit=refits.Trained.from_name(arguments.train))
     if arguments.like:
         subject = replace(subject, refit=subjects.Subject.from_file(arguments.like, opening).refit)
     if arguments.data and not hasattr(subject.refit, "estimator"):

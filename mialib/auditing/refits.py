@@ -1,0 +1,198 @@
+"""How shadow models are trained: as the audited model was, or as something that stands in for it."""
+
+import sys
+import time
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import torch
+from scipy.special import softmax
+from sklearn.base import BaseEstimator
+
+from mialib.base.validate import TOLERANCE
+from mialib.datasets.dataset import Dataset, Provenance, array_sha256
+from mialib.datasets.features import as_features
+from mialib.models.training import Recipe
+from mialib.platforms.estimators import seeded
+
+STARTING = 5.0
+"""Seconds of work that are worth the start of other processes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Refit:
+    """Train copies of an estimator of scikit-learn, with its settings and without what it has learned."""
+
+    estimator: BaseEstimator
+    known = True
+
+    def fit(self, x, labels, seed):
+        """Return a copy, fitted with the user's labels."""
+        return seeded(self.estimator, seed).fit(x, labels)
+
+    def answers(self, records, classes, in_, asked, seeds):
+        """Return what k models say, trained on the rows `in_` of some `Records` and asked about the rows `asked`.
+
+        Prediction vectors, float32 of shape (k, m, classes), from k arrays of rows each, and k seeds. `classes` are all
+        classes as the labels call them; one without training records has probability 0.
+        """
+        jobs = [
+            (self, records.take(i), classes, records.take(a).x, s) for i, a, s in zip(in_, asked, seeds, strict=True)
+        ]
+        started = time.perf_counter()
+        first = _fit_and_ask(*jobs[0])
+        worth_it = (time.perf_counter() - started) * len(jobs) > STARTING
+        rest = joblib.Parallel(-1 if worth_it else 1)(joblib.delayed(_fit_and_ask)(*job) for job in jobs[1:])
+        return np.stack([first, *rest])
+
+    def __str__(self):
+        last = self.estimator[-1] if hasattr(self.estimator, "steps") else self.estimator
+        return f"copies of the model's own kind, {type(last).__name__}, with its settings"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Train models by a function of the user's, ``function(x, labels, seed)``.
+
+    What it returns has ``predict_proba``, or is called with records and returns logits or probabilities.
+    """
+
+    function: object
+    name: str = "a function"
+    known = True
+
+    @classmethod
+    def from_name(cls, name):
+        """Return what ``module:function`` names, sought in the current folder too; a ValueError if there is none."""
+        module, _, function = name.partition(":")
+        if not function:
+            raise ValueError(f"--train is {name!r}; name a module and a function in it, as module:function")
+        sys.path.insert(0, str(Path.cwd()))
+        try:
+            return cls(getattr(import_module(module), function), name)
+        except (ImportError, AttributeError) as error:
+            raise ValueError(f"--train {name}: {error}; name a module and a function in it") from error
+        finally:
+            sys.path.pop(0)
+
+    def fit(self, x, labels, seed):
+        """Return a model."""
+        return self.function(x, labels, int(np.random.default_rng(seed).integers(2**31)))
+
+    def answers(self, records, classes, in_, asked, seeds):
+        """Return what k models say, one after the other; see `Refit.answers`."""
+        jobs = zip(in_, asked, seeds, strict=True)
+        return np.stack([_fit_and_ask(self, records.take(i), classes, records.take(a).x, s) for i, a, s in jobs])
+
+    def __str__(self):
+        return f"trained by {self.name}"
+
+
+@dataclass(frozen=True)
+class ModuleTrainer:
+    """Trains a module of PyTorch by a `Recipe`, for `Trained`: a function from records, labels and a seed to one.
+
+    Parameters
+    ----------
+    factory : callable
+        Returns a fresh ``torch.nn.Module``, from records (float32) to logits.
+    recipe : Recipe
+        Its length, batch size, learning rate and optimiser; the architecture is the factory's.
+    classes : sequence
+        What the labels call the classes, in the order of the logits.
+    """
+
+    factory: object
+    recipe: Recipe
+    classes: tuple
+
+    def __call__(self, x, labels, seed):
+        """Return a trained module."""
+        number = {str(c): i for i, c in enumerate(self.classes)}
+        x = torch.from_numpy(np.ascontiguousarray(as_numbers(x), np.float32))
+        y = torch.tensor([number[str(label)] for label in labels])
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            module = self.factory().train()
+            kind = {"Adam": torch.optim.Adam, "SGD": torch.optim.SGD}[type(self.recipe.optimiser).__name__]
+            optimiser = kind(module.parameters(), self.recipe.learning_rate)
+            for _ in range(max(1, self.recipe.n_steps(len(x)) * self.recipe.batch_size // len(x))):
+                for rows in torch.randperm(len(x)).split(self.recipe.batch_size):
+                    optimiser.zero_grad()
+                    torch.nn.functional.cross_entropy(module(x[rows]), y[rows]).backward()
+                    optimiser.step()
+        return module.eval()
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Train networks by a recipe; `known` says that the audited model is such a network itself."""
+
+    recipe: Recipe
+    known: bool = False
+
+    def answers(self, records, classes, in_, asked, seeds):
+        """Return what k models say; see `Refit.answers`. All are trained on as many records: the fewest of any."""
+        x, number = as_features(as_numbers(records.x)), {str(c): i for i, c in enumerate(classes)}
+        y = np.array([number[str(label)] for label in records.labels])
+        data = Dataset(x, y, len(classes), Provenance("audited", "sample", "the user's", "the user's", array_sha256(x)))
+        few = min(map(len, in_))
+        models = self.recipe.train(data, np.stack([rows[:few] for rows in in_]), seeds)
+        return models.predict_proba(x, np.stack(asked))
+
+    def __str__(self):
+        return f"networks with hidden layers of {self.recipe.architecture.hidden}, {self.recipe.epochs} epochs"
+
+
+def as_numbers(x):
+    """Return records as an array; a ValueError names a column of text."""
+    if not isinstance(x, pd.DataFrame):
+        return np.asarray(x)
+    text = [str(name) for name in x.columns if not pd.api.types.is_numeric_dtype(x[name])]
+    if text:
+        raise ValueError(f"column {text[0]!r} is text; this kind of model takes numbers only: encode it first")
+    return x.to_numpy(np.float32)
+
+
+@torch.no_grad()
+def module_outputs(module, x):
+    """Return what a module of PyTorch puts out about records, with everything random in it switched off."""
+    module.eval()
+    parts = torch.from_numpy(np.ascontiguousarray(as_numbers(x), np.float32)).split(1024)
+    return torch.cat([module(part) for part in parts]).numpy()
+
+
+def ask(model, x, classes):
+    """Return a model's prediction vectors, float32 of shape (n, classes), in the order of `classes`.
+
+    `model` has ``predict_proba``, or is called and returns logits or probabilities. A ValueError says if the answers
+    have another shape.
+    """
+    if hasattr(model, "predict_proba"):
+        found = np.asarray(model.predict_proba(x))
+        if hasattr(model, "classes_"):
+            place, vectors = (
+                {str(c): i for i, c in enumerate(classes)},
+                np.zeros((len(found), len(classes)), np.float32),
+            )
+            vectors[:, [place[str(c)] for c in model.classes_]] = found
+            return vectors
+    elif isinstance(model, torch.nn.Module):
+        found = module_outputs(model, x)
+    else:
+        found = np.asarray(model(x))
+    if found.shape != (len(x), len(classes)):
+        raise ValueError(
+            f"a shadow model's answers about {len(x)} records have shape {found.shape}; it must be "
+            f"({len(x)}, {len(classes)}), an entry for each class"
+        )
+    certain = found.min() >= 0 and np.abs(found.sum(axis=1) - 1).max() <= TOLERANCE
+    return (found if certain else softmax(found, axis=1)).astype(np.float32)
+
+
+def _fit_and_ask(kind, trained_on, classes, asked, seed):
+    return ask(kind.fit(trained_on.x, trained_on.labels, seed), asked, classes)
