@@ -1,7 +1,7 @@
 """How often `mia audit` is wrong: audits of models that leak nothing, and of models that leak by design.
 
     python benchmarks/audit_calibration.py null 500 [FIRST]   # membership is drawn at random after training
-    python benchmarks/audit_calibration.py leaky              # kinds of models that leak, each audited in four ways
+    python benchmarks/audit_calibration.py leaky [SIZE...]   # kinds of models that leak, each audited in four ways
 
 Prints a line per audit, then a table; the lines are JSON, so that runs in parts can be joined.
 """
@@ -103,7 +103,7 @@ class Behind(ClassifierMixin, BaseEstimator):
         elif self.how == "temperature":
             p = softmax(np.log(np.maximum(p, 1e-12)) / 20, axis=1)
         elif self.how == "permuted":  # the largest entry is not the most likely class
-            p = np.where(p == p.max(axis=1, keepdims=True), p.min(axis=1, keepdims=True), p)
+            p = np.where(p == p.max(axis=1, keepdims=True), p.min(axis=1, keepdims=True), p) + 1e-3
         return p / p.sum(axis=1, keepdims=True)
 
 
@@ -168,7 +168,7 @@ def leaky_kinds(s=0):
     }
 
 
-def leaky(sizes=(100, 400, 1500)):
+def leaky(sizes):
     """Audit each kind of leaky model by its own kind, with a pool, as a function, and by its answers alone."""
     for size, (name, model) in itertools.product(sizes, leaky_kinds().items()):
         if name.startswith("convolution"):
@@ -203,9 +203,12 @@ def leaky(sizes=(100, 400, 1500)):
             }
 
 
-def main(which, n_audits=500, first=0):
-    started, rows = time.perf_counter(), []
-    for row in null(int(n_audits), int(first)) if which == "null" else leaky():
+def main(which, *numbers):
+    numbers, started, rows = [int(number) for number in numbers], time.perf_counter(), []
+    made = (
+        null(*(numbers or [500]), *([0] if len(numbers) < 2 else [])) if which == "null" else leaky(numbers or (400,))
+    )
+    for row in made:
         rows.append(row)
         print(json.dumps(row), flush=True)
     by = ("n", "kind") if which == "null" else ("n", "way")

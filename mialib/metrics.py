@@ -7,6 +7,7 @@ one set of shadow models, not of training these again.
 
 import numpy as np
 from scipy.optimize import brentq
+from scipy.special import expit
 from scipy.stats import beta, binom, norm, rankdata, t
 
 BASELINE = 0.5
@@ -169,10 +170,13 @@ def tpr_of_few(member, score, fpr, level=LEVEL, n_grid=200):
     if not m or not 1 <= k < n:
         return UNDEFINED
     hits = np.count_nonzero(inside > outside[k])
-    exceeded = beta.ppf((np.arange(n_grid) + 0.5) / n_grid, k + 1, n - k)
+    # nodes of even steps in the logit of the probability, so that both of its tails are seen
+    nodes = np.linspace(-30, 30, n_grid)
+    exceeded = np.where(nodes < 0, beta.ppf(expit(nodes), k + 1, n - k), beta.isf(expit(-nodes), k + 1, n - k))
+    weights = expit(nodes) * expit(-nodes) * (nodes[1] - nodes[0])
 
     def excess(ratio):
-        return binom.sf(hits - 1, m, np.minimum(1, np.exp(ratio) * exceeded)).mean() - tail
+        return weights @ binom.sf(hits - 1, m, np.minimum(1, np.exp(ratio) * exceeded)) - tail
 
     low = min(fpr * np.exp(brentq(excess, -30, 30)), hits / m) if hits else 0.0
     ranks = np.arange(n)

@@ -1,9 +1,10 @@
 import copy
+import math
 import pickle
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import nhypergeom, norm
 from sklearn import metrics as sk
 
 from mialib import metrics
@@ -114,13 +115,83 @@ def test_shares_by_the_textbook():
     assert np.isnan(metrics.share(0, 0))
 
 
-def test_newcombes_own_example():
-    """Newcombe 1998, table II, method 10, example a: 56/70 against 48/80 gives 0.0524 to 0.3339."""
+def test_a_balanced_accuracy_combines_the_exact_intervals_of_its_rates():
+    """Newcombe 1998, method 10, with the intervals of Clopper and Pearson: 56/70 against 48/80."""
     member = np.arange(150) < 70
     inferred = np.concatenate([np.arange(70) < 56, np.arange(80) < 48])
     found = metrics.balanced_accuracy(member, inferred)
+    p, q = metrics.share(56, 70), metrics.share(48, 80)
     assert 2 * found - 1 == pytest.approx(0.2)
-    assert (2 * found.low - 1, 2 * found.high - 1) == pytest.approx((0.0524, 0.3339), abs=1e-4)
+    assert 2 * found.low - 1 == pytest.approx(0.2 - math.hypot(p - p.low, q.high - q))
+    assert 2 * found.high - 1 == pytest.approx(0.2 + math.hypot(p.high - p, q - q.low))
+
+
+@pytest.mark.parametrize(("n", "rates"), [(10, (0.5, 0.5)), (200, (0.03, 0.03)), (200, (0.3, 0.2)), (50, (1.0, 0.9))])
+def test_the_interval_of_a_balanced_accuracy_covers(n, rates):
+    rng, member = np.random.default_rng(5), np.arange(2 * n) < n
+    truth, found = (1 + rates[0] - rates[1]) / 2, []
+    for _ in range(1000):
+        found.append(metrics.balanced_accuracy(member, rng.random(2 * n) < np.where(member, *rates), 0.9))
+    assert np.mean([e.low > truth for e in found]) <= 0.05 + 0.02
+    assert np.mean([e.high < truth for e in found]) <= 0.05 + 0.02
+
+
+def test_delongs_interval_is_his_and_the_wider_one_is_taken():
+    """Variance of placement values, by hand: a leak of few records spreads wider than Newcombe's model has it."""
+    rng = np.random.default_rng(2)
+    member = np.arange(400) < 200
+    score = rng.normal(size=400)
+    score[:60] += 8
+    score[60:120] -= 8
+    found, newcombe = metrics.roc_auc_widest(member, score), metrics.roc_auc(member, score)
+    placed_in = [np.mean((s > score[~member]) + 0.5 * (s == score[~member])) for s in score[member]]
+    placed_out = [np.mean((s < score[member]) + 0.5 * (s == score[member])) for s in score[~member]]
+    half = 1.959964 * np.sqrt(np.var(placed_in, ddof=1) / 200 + np.var(placed_out, ddof=1) / 200)
+    assert found == newcombe
+    assert (found.low, found.high) == pytest.approx((found - half, found + half), rel=1e-5)
+    assert found.low < newcombe.low
+    apart = metrics.roc_auc_widest(member, member.astype(float))
+    assert apart.low == metrics.roc_auc(member, member.astype(float)).low < 1
+
+
+@pytest.mark.parametrize("spread", ["alike", "few far away"])
+def test_the_wider_interval_of_an_area_covers(spread):
+    """Members of which few are far above and few far below: the area stays at a half, its variance does not."""
+    rng, member, missed = np.random.default_rng(6), np.arange(200) < 100, [0, 0]
+    for _ in range(600):
+        score = rng.normal(size=200)
+        if spread == "few far away":
+            score[:100] += rng.choice([-9, 0, 9], 100, p=[0.3, 0.4, 0.3])
+        found = metrics.roc_auc_widest(member, score, 0.9)
+        missed[0] += found.low > 0.5
+        missed[1] += found.high < 0.5
+    assert max(missed) / 600 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 600)
+
+
+def test_the_recall_of_few_false_positives_is_an_exact_test():
+    """Membership drawn at random: members above the k-th best non-member are negative hypergeometric."""
+    m, n, k = 200, 300, 3
+    for hits in (6, 12, 25):
+        chance = nhypergeom.sf(hits - 1, m + n, m, k + 1)
+        score = np.r_[np.full(hits, 5.0), np.zeros(m - hits), np.full(k, 9.0), 1.0, np.zeros(n - k - 1)]
+        member = np.arange(m + n) < m
+        for tail in (0.5 * chance, 2 * chance):
+            if tail < 0.5:
+                found = metrics.tpr_of_few(member, score, 0.01, 1 - 2 * tail)
+                assert found == hits / m
+                assert (found.low > 0.01) == (tail > chance)
+    assert np.isnan(metrics.tpr_of_few(member, score, 0.001))
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_the_interval_of_the_recall_of_few_false_positives_covers(shift):
+    rng, member, missed = np.random.default_rng(7), np.arange(800) < 400, [0, 0]
+    truth = norm.sf(norm.isf(0.01) - shift)
+    for _ in range(400):
+        found = metrics.tpr_of_few(member, rng.normal(size=800) + shift * member, 0.01, 0.9)
+        missed[0] += found.low > truth
+        missed[1] += found.high < truth
+    assert max(missed) / 400 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)
 
 
 @pytest.mark.parametrize("n", [5, 40])

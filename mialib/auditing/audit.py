@@ -4,14 +4,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from mialib import metrics
-from mialib.attack.answers import Answers
+from mialib.attack.answers import Answers, Inference
+from mialib.attack.shadow import halves
 from mialib.auditing.canaries import epsilon_by_canaries
 from mialib.auditing.findings import FEW, Findings
 from mialib.auditing.inputs import Records, apart, checked_vectors, class_numbers, join_records
-from mialib.auditing.panel import as_columns
+from mialib.auditing.panel import Said, as_columns
 from mialib.auditing.refits import Refit, Trained
 from mialib.auditing.shadows import Shadows, train_halves, train_pool
 from mialib.auditing.subjects import PLAIN, Subject
@@ -134,7 +133,7 @@ def audit(model, in_, out, pool=None, settings=Settings(), opening=PLAIN, train=
         as_columns(both.x),
         subject.classes,
         remarks,
-        blind_auc(both.x, target.member, settings.seed),
+        blind_auc(both.x, target.member, halves(target, child(settings.seed, 1)), settings.seed),
         settings.material,
         settings.epsilon,
         settings.delta,
@@ -212,17 +211,19 @@ def _about_sizes(size, n_in):
     return said
 
 
-def blind_auc(x, member, seed):
-    """Return how well members are told apart by their features alone: the AUC of a forest, cross-validated.
+def blind_auc(x, member, half, seed):
+    """Return how well members are told apart by their features alone, an AUC (Estimate).
 
-    None where there are fewer than `FEW` members or non-members.
+    A forest learns from one of the `halves` of the records and is tried on the other, and the other way round. None
+    where there are fewer than `FEW` members or non-members.
     """
     if min(np.count_nonzero(member), np.count_nonzero(~member)) < FEW:
         return None
     x = as_columns(x)
     if len(x) > SEEN:
         rows = np.random.default_rng(seed).choice(len(x), SEEN, replace=False)
-        x, member = x[rows], member[rows]
-    forest = RandomForestClassifier(50, max_depth=8, random_state=seed)
-    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
-    return metrics.roc_auc(member, cross_val_predict(forest, x, member, cv=folds, method="predict_proba")[:, 1])
+        x, member, half = x[rows], member[rows], half[rows]
+    forest, score = RandomForestClassifier(50, max_depth=8, random_state=seed), np.empty(len(x))
+    for of in (0, 1):
+        score[half == of] = forest.fit(x[half != of], member[half != of]).predict_proba(x[half == of])[:, 1]
+    return Said(Inference(member, score, score > 0.5), half).auc()

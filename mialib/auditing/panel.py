@@ -137,7 +137,7 @@ class Case:
         for of in self.shadows:
             own = BY_SHADOWS.get(of.source, BY_POOL)
             said |= {name: self._by_shadows(of, i) for i, name in enumerate(own) if name in names and self._can(of, i)}
-        return said
+        return {name: of for name, of in said.items() if of is not None}
 
     def _without_shadows(self):
         attacks = {
@@ -152,29 +152,42 @@ class Case:
         return attacks
 
     def _threshold(self, score, own=True, per_seed=()):
-        """Return an attack by a score that knows nothing of membership; only the threshold is learned from a half."""
+        """Return an attack by a score that knows nothing of membership; only the threshold is learned from a half.
+
+        None where a half has no score of a member, or of a non-member.
+        """
         labels, member = self.target.labels, self.target.member
+        if any(
+            (~np.isnan(score) & (self.half == of) & (member == side)).sum() == 0 for of in (0, 1) for side in (0, 1)
+        ):
+            return None
         inferred = np.zeros(len(member), bool)
         for of in (0, 1):
             inferred[self.half == of] = score[self.half == of] > best_threshold(
                 member[self.half != of], score[self.half != of]
             )
-        each = [self._threshold(of_seed).inference for of_seed in per_seed]
+        each = [said.inference for of_seed in per_seed if (said := self._threshold(of_seed))]
         return Said(Inference(member, score, inferred, labels), None, self.half, each, own)
 
     def _learned(self, attack):
         return Said(infer_from_own(attack, self.target, self.half), self.half, self.half)
 
     def _quantiles(self):
-        """Return the attack by quantile regression, learned from the non-members of the other half."""
+        """Return the attack by quantile regression, learned from the non-members of the other half.
+
+        So is its threshold, from that half's own scores: those that the first half taught would bring its membership
+        back to it.
+        """
         odds, member = self.odds(self.target.vectors), self.target.member
-        score = np.empty(len(member))
+        score, inferred = np.empty(len(member)), np.zeros(len(member), bool)
         for of in (0, 1):
-            learn, judge = (self.half != of) & ~member, self.half == of
+            learn, judge = self.half != of, self.half == of
             attack = QuantileAttack(int(np.random.default_rng(child(self.seed, 1)).integers(2**31)))
-            score[judge] = attack.fit(self.features[learn], odds[learn]).score(self.features[judge], odds[judge])
-        said = self._threshold(score)
-        return Said(said.inference, self.half, self.half)
+            attack.fit(self.features[learn & ~member], odds[learn & ~member])
+            threshold = best_threshold(member[learn], attack.score(self.features[learn], odds[learn]))
+            score[judge] = attack.score(self.features[judge], odds[judge])
+            inferred[judge] = score[judge] > threshold
+        return Said(Inference(member, score, inferred, self.target.labels), self.half, self.half)
 
     @staticmethod
     def _can(shadows, i):

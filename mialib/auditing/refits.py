@@ -180,7 +180,7 @@ def ask(model, x, classes):
                 np.zeros((len(found), len(classes)), np.float32),
             )
             vectors[:, [place[str(c)] for c in model.classes_]] = found
-            return vectors
+            found = vectors
     elif isinstance(model, torch.nn.Module):
         found = module_outputs(model, x)
     else:
@@ -190,6 +190,8 @@ def ask(model, x, classes):
             f"a shadow model's answers about {len(x)} records have shape {found.shape}; it must be "
             f"({len(x)}, {len(classes)}), an entry for each class"
         )
+    if not np.isfinite(found).all():
+        raise ValueError(f"a shadow model's answers about {len(x)} records hold NaN or infinity; they must be numbers")
     certain = found.min() >= 0 and np.abs(found.sum(axis=1) - 1).max() <= TOLERANCE
     return (found if certain else softmax(found, axis=1)).astype(np.float32)
 

@@ -5,7 +5,7 @@ import pytest
 
 from mialib import metrics
 from mialib.attack.answers import Answers, Attack
-from mialib.attack.shadow import ATTACK_RECIPE, ClassAttack, PooledAttack, Stretch, infer_from_own
+from mialib.attack.shadow import ATTACK_RECIPE, ClassAttack, PooledAttack, Stretch, halves, infer_from_own
 from mialib.platforms.mitigations import Temperature
 
 
@@ -139,4 +139,15 @@ def test_without_shadows_no_record_is_judged_by_what_was_learned_from_it(rng):
 
     target = answers(rng, 301)
     assert ByHeart().fit(target).infer(target).inferred.all()
-    np.testing.assert_array_equal(infer_from_own(ByHeart(), target, seed=0).score, 0)
+    np.testing.assert_array_equal(infer_from_own(ByHeart(), target, halves(target, 0)).score, 0)
+
+
+def test_halves_hold_as_many_of_each_class_in_and_out(rng):
+    target = answers(rng, 403)
+    half = halves(target, 3)
+    for c in np.unique(target.labels):
+        for side in (True, False):
+            counts = np.bincount(half[(target.labels == c) & (target.member == side)], minlength=2)
+            assert abs(counts[0] - counts[1]) <= 1
+    assert (half != halves(target, 4)).any()
+    np.testing.assert_array_equal(half, halves(target, 3))

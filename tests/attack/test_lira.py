@@ -232,3 +232,10 @@ def test_a_table_has_an_attack_a_row(data):
     shown = short_columns(measured)
     assert list(shown)[:2] == ["precision", "recall"]
     assert shown["recall, 1 % FPR"]["gap attack"] == measured["gap attack"]["recall at 1 % false positives"]
+
+
+def test_clipped_odds_are_those_of_clipped_probabilities():
+    vectors = np.array([[1.0, 0.0], [0.995, 0.005], [0.7, 0.3], [0.0, 1.0]])
+    found = lira.clipped(logit_confidence(np.zeros(4, int), vectors), 0.01)
+    p = np.clip(vectors[:, 0], 0.01, 0.99)
+    np.testing.assert_allclose(found, np.log(p / (1 - p)))

@@ -3,7 +3,16 @@ import pytest
 
 from mialib import metrics
 from mialib.attack.answers import Answers, Inference
-from mialib.attack.thresholds import GapAttack, ThresholdAttack, best_threshold, confidence, negative_loss
+from mialib.attack.thresholds import (
+    ENOUGH,
+    ClassThresholdAttack,
+    GapAttack,
+    ThresholdAttack,
+    best_threshold,
+    confidence,
+    modified_entropy,
+    negative_loss,
+)
 
 
 def answers(rng, n=400, confidence_in=4.0):
@@ -80,3 +89,37 @@ def test_numbers_are_those_of_the_judged():
     assert numbers["AUC"] == 1
     assert numbers["recall at 1 % false positives"] == 1
     assert set(numbers) >= {"accuracy", "recall at 0.1 % false positives"}
+
+
+def test_modified_entropy_by_hand():
+    """Song and Mittal, Eq. 8: small for a right and certain answer, large for a wrong and certain one."""
+    vectors, labels = np.array([[0.7, 0.2, 0.1], [0.7, 0.2, 0.1], [1, 0, 0]]), np.array([0, 1, 0])
+    first = 0.3 * np.log(0.7) + 0.2 * np.log(0.8) + 0.1 * np.log(0.9)
+    second = 0.8 * np.log(0.2) + 0.7 * np.log(0.3) + 0.1 * np.log(0.9)
+    np.testing.assert_allclose(modified_entropy(labels, vectors), [first, second, 0], atol=1e-9)
+
+
+def test_each_class_has_the_threshold_of_its_own_records(rng):
+    """One class is answered with more confidence, in and out, than the other in: one threshold finds half as much."""
+    member, labels = np.arange(400) % 2 == 0, np.arange(400) // 2 % 2
+    right = np.where(labels == 1, 0.9, 0.6) + 0.05 * member + rng.normal(0, 0.005, 400)
+    vectors = np.where(np.arange(2) == labels[:, None], right[:, None], 1 - right[:, None])
+    target = Answers(labels, vectors, member)
+    by_class = ClassThresholdAttack().fit(target).infer(target)
+    one = ThresholdAttack(modified_entropy).fit(target).infer(target)
+    assert by_class.accuracy > 0.99
+    assert one.accuracy < 0.8
+    for c in (0, 1):
+        own = target.rows(labels == c)
+        expected = best_threshold(own.member, modified_entropy(own.labels, own.vectors))
+        assert ClassThresholdAttack().fit(target).thresholds_[c] == expected
+
+
+def test_a_class_with_few_records_takes_the_threshold_of_all(rng):
+    target = answers(rng)
+    few = np.flatnonzero(target.labels != 2)
+    some = np.flatnonzero((target.labels == 2) & target.member)[: ENOUGH - 1]
+    target = target.rows(np.sort(np.r_[few, some]))
+    attack = ClassThresholdAttack().fit(target)
+    assert attack.thresholds_[2] == best_threshold(target.member, modified_entropy(target.labels, target.vectors))
+    assert attack.thresholds_[0] != attack.thresholds_[2]

@@ -554,7 +554,19 @@ def test_sets_that_differ_by_themselves_are_pointed_out(forest, people):
     assert "Beware: members can be told from non-members by their features alone" in found.sentence()
     alike = audit(forest, records(people[0]), records(people[1]), settings=ONE)
     assert alike.blind.low <= 0.5
-    assert blind_auc(np.zeros((20, 2)), np.arange(20) < 10, 0) is None
+
+
+def test_sets_that_do_not_differ_set_off_few_alarms():
+    """Notices the fault of a cross-validated area whose folds fail together, and whose interval does not know it."""
+    alarms = 0
+    for seed in range(40):
+        x, member = np.random.default_rng(seed).normal(size=(120, 4)), np.arange(120) < 60
+        alarms += blind_auc(x, member, np.arange(120) % 2, seed).low > 0.5
+    assert alarms <= 4
+
+
+def test_ten_records_have_no_blind_guess():
+    assert blind_auc(np.zeros((20, 2)), np.arange(20) < 10, np.arange(20) % 2, 0) is None
 
 
 @pytest.mark.parametrize(
