@@ -115,12 +115,13 @@ def test_shares_by_the_textbook():
     assert np.isnan(metrics.share(0, 0))
 
 
-def test_a_balanced_accuracy_combines_the_exact_intervals_of_its_rates():
+@pytest.mark.parametrize("level", [0.95, 0.998])
+def test_a_balanced_accuracy_combines_the_exact_intervals_of_its_rates(level):
     """Newcombe 1998, method 10, with the intervals of Clopper and Pearson: 56/70 against 48/80."""
     member = np.arange(150) < 70
     inferred = np.concatenate([np.arange(70) < 56, np.arange(80) < 48])
-    found = metrics.balanced_accuracy(member, inferred)
-    p, q = metrics.share(56, 70), metrics.share(48, 80)
+    found = metrics.balanced_accuracy(member, inferred, level)
+    p, q = metrics.share(56, 70, level), metrics.share(48, 80, level)
     assert 2 * found - 1 == pytest.approx(0.2)
     assert 2 * found.low - 1 == pytest.approx(0.2 - math.hypot(p - p.low, q.high - q))
     assert 2 * found.high - 1 == pytest.approx(0.2 + math.hypot(p.high - p, q - q.low))

@@ -4,7 +4,7 @@ from collections import Counter
 
 from mutants import ROOT, read
 
-AREAS = {"splits", "attack", "metrics", "intervals", "lira", "synthesis", "mitigations", "claims"}
+AREAS = {"splits", "attack", "metrics", "intervals", "audit", "lira", "synthesis", "mitigations", "claims"}
 FAULTS = read()
 
 

@@ -6,6 +6,7 @@ a record above that is called a member.
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
 
 MIDDLE, HIGH = 0.5, 0.9
 """The quantiles that are learned; their distance is the scale of a record's confidence."""
@@ -37,18 +38,20 @@ class QuantileAttack:
         rng = np.random.default_rng(self.seed)
         wide = x.shape[1] > WIDEST
         self.sums_ = rng.normal(size=(x.shape[1], WIDEST)) / np.sqrt(WIDEST) if wide else None
-        state = int(rng.integers(2**31))
-        self.quantiles_ = [
-            HistGradientBoostingRegressor(loss="quantile", quantile=q, max_iter=50, random_state=state).fit(
-                self._seen(x), confidence
-            )
+        state, seen = int(rng.integers(2**31)), self._seen(x)
+        quantiles = [
+            HistGradientBoostingRegressor(loss="quantile", quantile=q, max_iter=50, random_state=state)
             for q in (MIDDLE, HIGH)
         ]
+        with threadpool_limits(1):  # its threads wait for each other longer than they work
+            self.quantiles_ = [of.fit(seen, confidence) for of in quantiles]
         return self
 
     def score(self, x, confidence):
         """Return the score of records, ndarray of float64, shape (n,), larger for likelier members."""
-        middle, high = (regression.predict(self._seen(x)) for regression in self.quantiles_)
+        seen = self._seen(x)
+        with threadpool_limits(1):
+            middle, high = (of.predict(seen) for of in self.quantiles_)
         spread = np.maximum(high - middle, 1e-6 + 1e-3 * np.std(confidence))
         return (confidence - middle) / spread
 
