@@ -11,7 +11,7 @@ from mialib.auditing.canaries import epsilon_by_canaries
 from mialib.auditing.findings import FEW, Findings
 from mialib.auditing.inputs import Records, apart, checked_vectors, class_numbers, join_records
 from mialib.auditing.panel import Said, as_columns
-from mialib.auditing.refits import Refit, Trained
+from mialib.auditing.refits import OnPlatform, Refit, Trained
 from mialib.auditing.shadows import Shadows, train_halves, train_pool
 from mialib.auditing.subjects import PLAIN, Subject
 from mialib.base.seeding import child
@@ -153,6 +153,26 @@ def audit_kind(estimator, records, settings=Settings(), name="model"):
     in_, out, pool = (records.take(rows) for rows in (parts.target_in, parts.target_out, parts.pool))
     fitted = Refit(estimator).fit(in_.x, in_.labels, child(settings.seed, 4))
     subject = Subject.from_estimator(fitted, f"{name}, trained anew")
+    return audit(subject, in_, out, pool, replace(settings, drop_shared=True))
+
+
+def audit_platform(platform, data, size, settings=Settings(), name="model"):
+    """Return the `Findings` about a model that is trained on a platform, and about how it trains.
+
+    Parameters
+    ----------
+    platform : Recipe, Classifier, DPSGD or another with their ``train``
+        Trains the model and, likewise, its shadow models.
+    data : Dataset
+    size : int
+        Records that the model is trained on; as many are out, and the rest is the shadow models' pool.
+    settings : Settings
+    name : str
+    """
+    parts = split(len(data), size, child(settings.seed, 3), data.groups)
+    in_, out, pool = (Records.from_data(data, rows) for rows in (parts.target_in, parts.target_out, parts.pool))
+    model = platform.train(data, parts.target_in[None], [child(settings.seed, 4)])
+    subject = Subject(name, lambda x: model.predict_proba(x)[0], OnPlatform(platform, known=True))
     return audit(subject, in_, out, pool, replace(settings, drop_shared=True))
 
 

@@ -147,12 +147,14 @@ class Findings:
         return found
 
     def numbers(self):
-        """Return accuracy and AUC of each attack that could be tried, and accuracies of the target (Estimates)."""
-        of_attacks = {
-            f"{quantity}, {name}": value
-            for name, said in self.attacks.items()
-            for quantity, value in (("accuracy", said.accuracy()), ("AUC", said.auc()))
-        }
+        """Return what each attack that could be tried reaches, and accuracies of the target (dict of str to Estimate).
+
+        Accuracy, AUC and the recall at 1 % false positives, with 95 % intervals for each alone.
+        """
+        of_attacks = {}
+        for name, said in self.attacks.items():
+            of = {"accuracy": said.accuracy(), "AUC": said.auc(), "TPR at 1 % FPR": said.tpr(0.01)}
+            of_attacks |= {f"{quantity}, {name}": value for quantity, value in of.items() if value == value}
         return of_attacks | {
             "train accuracy": self.target.train_accuracy,
             "test accuracy": self.target.test_accuracy,
@@ -341,39 +343,30 @@ class Findings:
 
     def sentence(self):
         """Return the verdict, one or two sentences that say no more than the bounds do."""
-        verdict, bound = self.verdict, self.verdict.strongest
-        found = bound.found
-        if bound.quantity == "accuracy":
-            measured = f"infers membership correctly for {found:.1%} of records [{found.low:.1%} to {found.high:.1%}]"
-            chance = "random guessing is right for 50 %"
-        elif bound.quantity == "AUC":
-            measured = f"ranks members above others with an AUC of {found:.3f} [{found.low:.3f} to {found.high:.3f}]"
-            chance = "random guessing has 0.5"
-        else:
-            few = f"{bound.chance:.1%}".replace(".0", "").replace("%", " %")
-            measured = (
-                f"finds {found:.1%} of the members [{found.low:.1%} to {found.high:.1%}] at {few} false positives"
-            )
-            chance = f"random guessing finds {few}"
-        tried = f"{bound.attack}, of {len(self.attacks)} attacks,"
+        verdict, n_attacks = self.verdict, len(self.attacks)
         if verdict.outcome == LEAKS:
-            if bound.leaks:
-                text = f"Membership leaks: {tried} {measured}; {chance}."
-            else:
-                text = "Membership leaks, though not over all records together."
+            text = "Membership leaks, though not over all records together."
+            if verdict.strongest.leaks:
+                text = (
+                    f"Membership leaks: {verdict.strongest.attack}, of {n_attacks} attacks, {_told(verdict.strongest)}."
+                )
             if verdict.groups:
-                text += f" It leaks in {_some(verdict.groups)} taken alone."
+                text += f" Taken alone, it leaks of class {_some(verdict.groups)}."
         elif verdict.outcome == NO_LEAK:
             kind = "" if self.has_own_kind else " by attacks without shadow models of the model's own kind"
             text = (
-                f"No leak above {self.material:.0%} was found{kind}: balanced accuracy and AUC of each of "
-                f"{len(self.attacks)} attacks lie below that with their whole intervals (error {FAMILY:.0%} in all)."
+                f"No leak above {self.material:.0%} was found{kind}: balanced accuracy and AUC of each of {n_attacks} "
+                f"attacks lie below that with their whole intervals (error {FAMILY:.0%} in all)."
             )
         else:
-            text = f"Undecided: {tried} {measured}; {chance}. "
-            text += f"A leak above {self.material:.0%} is neither shown nor ruled out"
-            text += "." if verdict.needed is None else f"; about {verdict.needed:,} records in, and as many out, would "
-            text += "" if verdict.needed is None else "decide if values stay as they are."
+            text = (
+                f"Undecided: none of {n_attacks} attacks is shown to do better than random guessing, and a leak above "
+                f"{self.material:.0%} is not ruled out: {verdict.open.attack} {_told(verdict.open)}."
+            )
+            if verdict.needed is not None:
+                text += (
+                    f" About {verdict.needed:,} records in, and as many out, would decide if values stay as they are."
+                )
         if self.blind is not None and self.blind.low > metrics.BASELINE:
             text += (
                 f" Beware: members can be told from non-members by their features alone (AUC {self.blind}), without "
@@ -420,6 +413,20 @@ class Findings:
                 "seed": self.seed,
             }
         )
+
+
+def _told(bound):
+    """Return what was measured, with its interval and what chance has."""
+    found = bound.found
+    if bound.quantity == "accuracy":
+        measured = f"infers membership correctly for {found:.1%} of records [{found.low:.1%} to {found.high:.1%}]"
+        return f"{measured}; random guessing is right for 50 %"
+    if bound.quantity == "AUC":
+        measured = f"ranks members above others with an AUC of {found:.3f} [{found.low:.3f} to {found.high:.3f}]"
+        return f"{measured}; random guessing has 0.5"
+    few, members = bound.quantity.removeprefix("TPR at ").removesuffix(" FPR"), f"{found:.1%} of the members"
+    measured = f"finds {members} [{found.low:.1%} to {found.high:.1%}] at {few} false positives"
+    return f"{measured}; random guessing finds {few}"
 
 
 def _precision(tpr, fpr, prior):

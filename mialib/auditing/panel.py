@@ -1,7 +1,8 @@
 """The attacks of an audit, each with bounds that hold whatever it learned from."""
 
-from dataclasses import dataclass, field
-from functools import cached_property
+import time
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
@@ -48,6 +49,8 @@ class Said:
         What the attack says by the shadow models of each seed alone.
     own : bool
         False for an attack by shadow models of another kind than the audited model.
+    seconds : float
+        That it took, besides the training of shadow models.
     """
 
     inference: Inference
@@ -55,6 +58,7 @@ class Said:
     decided: np.ndarray | None = None
     per_seed: list = field(default_factory=list)
     own: bool = True
+    seconds: float = 0.0
 
     def accuracy(self, level=metrics.LEVEL):
         """Return the balanced accuracy (Estimate)."""
@@ -130,14 +134,16 @@ class Case:
 
     def run(self, names=ATTACKS):
         """Return what each attack says that can be tried, a dict of str to `Said`."""
-        said = {}
-        for name, attack in self._without_shadows().items():
-            if name in names:
-                said[name] = attack()
+        attacks = self._without_shadows()
         for of in self.shadows:
             own = BY_SHADOWS.get(of.source, BY_POOL)
-            said |= {name: self._by_shadows(of, i) for i, name in enumerate(own) if name in names and self._can(of, i)}
-        return {name: of for name, of in said.items() if of is not None}
+            attacks |= {name: partial(self._by_shadows, of, i) for i, name in enumerate(own) if self._can(of, i)}
+        said = {}
+        for name in (name for name in attacks if name in names):
+            started = time.perf_counter()
+            if found := attacks[name]():
+                said[name] = replace(found, seconds=time.perf_counter() - started)
+        return said
 
     def _without_shadows(self):
         attacks = {

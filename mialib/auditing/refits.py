@@ -129,23 +129,28 @@ class ModuleTrainer:
 
 
 @dataclass(frozen=True)
-class Networks:
-    """Train networks by a recipe; `known` says that the audited model is such a network itself."""
+class OnPlatform:
+    """Train models on a platform, such as a `Recipe`; `known` says that the audited model was trained on it too."""
 
-    recipe: Recipe
+    platform: object
     known: bool = False
 
     def answers(self, records, classes, in_, asked, seeds):
         """Return what k models say; see `Refit.answers`. All are trained on as many records: the fewest of any."""
-        x, number = as_features(as_numbers(records.x)), {str(c): i for i, c in enumerate(classes)}
+        x, number = as_numbers(records.x), {str(c): i for i, c in enumerate(classes)}
+        x = x if x.ndim > 2 else as_features(x)  # images stay images
         y = np.array([number[str(label)] for label in records.labels])
         data = Dataset(x, y, len(classes), Provenance("audited", "sample", "the user's", "the user's", array_sha256(x)))
         few = min(map(len, in_))
-        models = self.recipe.train(data, np.stack([rows[:few] for rows in in_]), seeds)
+        models = self.platform.train(data, np.stack([rows[:few] for rows in in_]), seeds)
         return models.predict_proba(x, np.stack(asked))
 
     def __str__(self):
-        return f"networks with hidden layers of {self.recipe.architecture.hidden}, {self.recipe.epochs} epochs"
+        if not isinstance(self.platform, Recipe):
+            return f"models on the platform {self.platform}"
+        network = self.platform.architecture
+        kind = f"networks with hidden layers of {network.hidden}" if hasattr(network, "hidden") else f"{network}"
+        return f"{kind}, {self.platform.epochs} epochs"
 
 
 def as_numbers(x):

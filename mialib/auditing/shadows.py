@@ -41,6 +41,8 @@ class Shadows:
         Which of the seeds each model is of.
     size : int, optional
         Records that each was trained on.
+    seconds : float
+        That it took to train them and to ask them.
     """
 
     source: str
@@ -51,6 +53,7 @@ class Shadows:
     in_: np.ndarray | None = None
     repetition: np.ndarray | None = None
     size: int | None = None
+    seconds: float = 0.0
 
     def behind(self, filter_):
         """Return the same models behind an output filter."""
@@ -113,7 +116,7 @@ def train_pool(refit, both, pool, labels, classes, size, settings):
 
 def _train(source, refit, records, labels, classes, sets, about, n_own, n_more, settings, stream):
     """Train shadow models from each seed and ask them; the first `n_own` rows asked are the target's records."""
-    vectors, in_, learned, repetition, taken = [], [], [], [], 0.0
+    vectors, in_, learned, repetition, seconds = [], [], [], [], 0.0
     n_seeds = settings.seeds or 1
     i = 0
     while i < n_seeds:
@@ -121,12 +124,13 @@ def _train(source, refit, records, labels, classes, sets, about, n_own, n_more, 
         rows = sets(child(seed, 0))
         if min(len(np.unique(labels[of])) for of in rows) < 2:
             raise ValueError(
-                f"the {source} gives some shadow model records of a single class; a classifier needs at least 2"
+                f"of the records {'of the pool' if source == POOL else source} some shadow model gets a single class; "
+                "a classifier needs at least 2"
             )
         asked, started = [about(of) for of in rows], time.perf_counter()
         found = refit.answers(records, classes, rows, asked, children(child(seed, 1), len(rows)))
-        taken = (time.perf_counter() - started) / len(rows)
-        if settings.seeds is None and i == 0 and taken < QUICK:
+        seconds += time.perf_counter() - started
+        if settings.seeds is None and i == 0 and seconds / len(rows) < QUICK:
             n_seeds = 3
         own = np.stack([np.isin(np.arange(n_own), of) for of in rows])
         vectors.append(found[:, :n_own])
@@ -150,6 +154,7 @@ def _train(source, refit, records, labels, classes, sets, about, n_own, n_more, 
         np.concatenate(in_),
         np.array(repetition),
         len(rows[0]),
+        seconds,
     )
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from scipy.special import softmax
 
-from mialib.auditing.refits import Networks, Refit, Trained, as_numbers, module_outputs
+from mialib.auditing.refits import OnPlatform, Refit, Trained, as_numbers, module_outputs
 from mialib.models.stack import NN, ReLU, Tanh
 from mialib.models.training import Recipe
 
@@ -46,7 +46,7 @@ class Opening:
     @property
     def stand_in(self):
         """How shadow models are trained where the model's own training is not known: the paper's network (§VI-B)."""
-        return Networks(Recipe(NN((128,)), epochs=self.epochs))
+        return OnPlatform(Recipe(NN((128,)), epochs=self.epochs))
 
     def vectors(self, output):
         """Return prediction vectors from what a model puts out."""
@@ -65,7 +65,7 @@ class Subject:
     name : str
     ask : callable
         From n records, a DataFrame or ndarray, to prediction vectors, shape (n, classes).
-    refit : Refit, Trained or Networks
+    refit : Refit, Trained or OnPlatform
         How shadow models are trained.
     classes : ndarray, optional
         What the model calls its classes, in the order of its prediction vectors.
@@ -77,7 +77,7 @@ class Subject:
 
     name: str
     ask: object
-    refit: Refit | Trained | Networks
+    refit: Refit | Trained | OnPlatform
     classes: np.ndarray | None = None
     partial: bool = False
     names: np.ndarray | None = None
@@ -229,7 +229,7 @@ def _safetensors(path, opening):
                 value = np.tanh(value) if opening.activation == "tanh" else np.maximum(value, 0)
         return softmax(value, axis=1)
 
-    return Subject(path.name, ask, Networks(Recipe(network, epochs=opening.epochs), known=True))
+    return Subject(path.name, ask, OnPlatform(Recipe(network, epochs=opening.epochs), known=True))
 
 
 OPENERS = {".skops": _skops, ".onnx": _onnx, ".safetensors": _safetensors}

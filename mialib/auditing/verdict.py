@@ -73,7 +73,9 @@ class Verdict:
     material : float
         Balanced accuracy from which on a leak is material.
     strongest : Bound
-        That which lies highest above chance for its interval: what the verdict speaks of.
+        That whose interval lies highest above chance: of those that show a leak, else of accuracies and areas.
+    open : Bound
+        That which is least ruled out.
     groups : list of str
         Classes or groups that leak, if not all records together show it.
     needed : int or None
@@ -84,6 +86,7 @@ class Verdict:
     bounds: list
     material: float
     strongest: Bound
+    open: Bound
     groups: list
     needed: int | None = None
 
@@ -117,13 +120,20 @@ def decide(said, groups, material, n):
         Records in, or out, whichever are fewer.
     """
     bounds = bounds_of(said, material)
-    strongest = max(bounds, key=lambda of: (of.found.low - of.chance) / (1 - of.chance))
-    leaking = [name for name, found in groups.items() if found.low > metrics.BASELINE]
-    if any(bound.leaks for bound in bounds) or leaking:
-        return Verdict(LEAKS, bounds, material, strongest, leaking)
-    if all(bound.ruled_out for bound in bounds):
-        return Verdict(NO_LEAK, bounds, material, strongest, [])
-    to_leak = min(bound.records_needed(n, LEAKS) for bound in bounds)
-    to_none = max(bound.records_needed(n, NO_LEAK) for bound in bounds)
-    needed = min(to_leak, to_none)
-    return Verdict(UNDECIDED, bounds, material, strongest, [], int(np.ceil(needed)) if np.isfinite(needed) else None)
+    leaking = [bound for bound in bounds if bound.leaks]
+    ranked = leaking or [bound for bound in bounds if bound.quantity not in RATES]
+    strongest = max(ranked, key=lambda of: (of.found.low - of.chance) / (1 - of.chance))
+    open_ = max(bounds, key=lambda of: (of.found.high - of.material) / (1 - of.material))
+    groups = [name for name, found in groups.items() if found.low > metrics.BASELINE]
+    needed = None
+    if leaking or groups:
+        outcome = LEAKS
+    elif all(bound.ruled_out for bound in bounds):
+        outcome = NO_LEAK
+    else:
+        outcome = UNDECIDED
+        to_leak = min(bound.records_needed(n, LEAKS) for bound in bounds)
+        to_none = max(bound.records_needed(n, NO_LEAK) for bound in bounds)
+        fewest = min(to_leak, to_none)
+        needed = int(np.ceil(fewest)) if np.isfinite(fewest) else None
+    return Verdict(outcome, bounds, material, strongest, open_, groups, needed)

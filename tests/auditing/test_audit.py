@@ -543,7 +543,7 @@ def test_a_single_class(forest, people):
     assert list(found.by_class()) == ["high"]
     assert any("All records are of one class" in sentence for sentence in found.limits())
     assert not found.shadows
-    with pytest.raises(ValueError, match="the pool gives some shadow model records of a single class"):
+    with pytest.raises(ValueError, match="of the records of the pool some shadow model gets a single class"):
         audit(forest, *map(records, rich), settings=ONE)
 
 

@@ -7,7 +7,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from mialib.auditing.audit import Settings, audit
 from mialib.auditing.inputs import Records
-from mialib.auditing.refits import ModuleTrainer, Networks, Refit, Trained, ask
+from mialib.auditing.refits import ModuleTrainer, OnPlatform, Refit, Trained, ask
 from mialib.auditing.shadows import MOST, QUICK, train_halves, train_pool
 from mialib.auditing.subjects import Opening
 from mialib.base.seeding import children
@@ -121,7 +121,7 @@ def trainer_of_numbers(factory):
 def test_networks_are_trained_on_as_many_records(people, rng):
     records, classes = people[0], np.array(["no", "yes"])
     in_, asked = [np.arange(60), np.arange(30, 89)], [np.arange(100)] * 2
-    found = Networks(Recipe(NN((4,)), epochs=2)).answers(records, classes, in_, asked, children(0, 2))
+    found = OnPlatform(Recipe(NN((4,)), epochs=2)).answers(records, classes, in_, asked, children(0, 2))
     assert found.shape == (2, 100, 2)
 
 
