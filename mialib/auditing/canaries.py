@@ -15,7 +15,7 @@ def epsilon_by_canaries(refit, both, member, classes, settings):
 
     Parameters
     ----------
-    refit : Refit or Trained
+    refit : Refit, Trained or OnPlatform
     both : Records
         In and out.
     member : ndarray of bool, shape (n,)
@@ -27,7 +27,7 @@ def epsilon_by_canaries(refit, both, member, classes, settings):
     ValueError
         If it is not known how the model is trained, or there are not as many records out as canaries.
     """
-    if not hasattr(refit, "fit"):
+    if not refit.known:
         raise ValueError("canaries need to know how the model is trained; give that with --train")
     outside = np.flatnonzero(~member)
     if settings.canaries > len(outside):

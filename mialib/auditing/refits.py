@@ -153,6 +153,23 @@ class OnPlatform:
         return f"{kind}, {self.platform.epochs} epochs"
 
 
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    """One model that was trained on a platform."""
+
+    models: object
+    classes_: np.ndarray
+
+    def predict_proba(self, x):
+        return self.models.predict_proba(_as_engine(x))[0]
+
+
+def _as_engine(x):
+    """Return records as the engine takes them: images stay images."""
+    x = as_numbers(x)
+    return x if x.ndim > 2 else as_features(x)
+
+
 def as_numbers(x):
     """Return records as an array; a ValueError names a column of text."""
     if not isinstance(x, pd.DataFrame):
