@@ -1,6 +1,7 @@
 """How often `mia audit` is wrong: audits of models that leak nothing, and of models that leak by design.
 
     python benchmarks/audit_calibration.py null 500 [FIRST]   # membership is drawn at random after training
+    python benchmarks/audit_calibration.py private 100 [FIRST] # DP-SGD: is more proved than the accountant promises?
     python benchmarks/audit_calibration.py leaky [SIZE...]   # kinds of models that leak, each audited in four ways
 
 Prints a line per audit, then a table; the lines are JSON, so that runs in parts can be joined.
@@ -27,7 +28,11 @@ from sklearn.tree import DecisionTreeClassifier
 
 from mialib.auditing.audit import Settings, audit, audit_saved
 from mialib.auditing.inputs import Records, SavedAnswers
-from mialib.auditing.subjects import Opening
+from mialib.auditing.refits import OnPlatform
+from mialib.auditing.subjects import Opening, Subject
+from mialib.base.seeding import child
+from mialib.models.stack import NN
+from mialib.platforms.private import DPSGD
 
 KINDS = {
     "forest": lambda s: RandomForestClassifier(50, random_state=s),
@@ -203,15 +208,32 @@ def leaky(sizes):
             }
 
 
+def private(n_audits, first, epsilon=1.0, delta=1e-3, size=300):
+    """Train by DP-SGD, and bound ε from below by the records in and out, and by canaries."""
+    platform = DPSGD(epsilon, delta, NN((16,)), epochs=20, batch_size=50, learning_rate=0.02, accountant="rdp")
+    for i in range(first, first + n_audits):
+        x, y = people(2 * size, i)
+        refit = OnPlatform(platform, known=True)
+        settings = Settings(n_shadow=2, seeds=1, canaries=200, epsilon=epsilon, delta=delta, seed=i)
+        model = refit.fit(x[:size], y[:size], child(i, 0))
+        subject = Subject("private", model.predict_proba, refit, model.classes_)
+        found = audit(subject, (x[:size], y[:size]), (x[size:], y[size:]), settings=settings)
+        bounds = {"records": found.privacy["lower bound"], "canaries": found.canaries}
+        above = max(bounds.values()) > epsilon
+        yield {"n": size, "kind": f"DP-SGD {epsilon:g}", **bounds, "outcome": "above" if above else "not above"}
+
+
 def main(which, *numbers):
     numbers, started, rows = [int(number) for number in numbers], time.perf_counter(), []
-    made = (
-        null(*(numbers or [500]), *([0] if len(numbers) < 2 else [])) if which == "null" else leaky(numbers or (400,))
-    )
+    if which == "leaky":
+        made = leaky(numbers or (400,))
+    else:
+        n_audits, first = (*(numbers or [100]), 0)[:2]
+        made = {"null": null, "private": private}[which](n_audits, first)
     for row in made:
         rows.append(row)
         print(json.dumps(row), flush=True)
-    by = ("n", "kind") if which == "null" else ("n", "way")
+    by = ("n", "way") if which == "leaky" else ("n", "kind")
     for cell, group in itertools.groupby(sorted(rows, key=lambda r: [r[b] for b in by]), lambda r: [r[b] for b in by]):
         print(*cell, dict(Counter(r["outcome"] for r in group)))
     print(len(rows), "audits", dict(Counter(r["outcome"] for r in rows)), f"{time.perf_counter() - started:.0f} s")

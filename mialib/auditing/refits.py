@@ -135,15 +135,24 @@ class OnPlatform:
     platform: object
     known: bool = False
 
+    def fit(self, x, labels, seed):
+        """Return a model of the classes that the labels have, with ``predict_proba`` and ``classes_``."""
+        classes = np.unique(labels)
+        data = self._dataset(x, labels, classes)
+        return _Fitted(self.platform.train(data, np.arange(len(labels))[None], [seed]), classes)
+
     def answers(self, records, classes, in_, asked, seeds):
         """Return what k models say; see `Refit.answers`. All are trained on as many records: the fewest of any."""
-        x, number = as_numbers(records.x), {str(c): i for i, c in enumerate(classes)}
-        x = x if x.ndim > 2 else as_features(x)  # images stay images
-        y = np.array([number[str(label)] for label in records.labels])
-        data = Dataset(x, y, len(classes), Provenance("audited", "sample", "the user's", "the user's", array_sha256(x)))
-        few = min(map(len, in_))
+        data, few = self._dataset(records.x, records.labels, classes), min(map(len, in_))
         models = self.platform.train(data, np.stack([rows[:few] for rows in in_]), seeds)
-        return models.predict_proba(x, np.stack(asked))
+        return models.predict_proba(data.x, np.stack(asked))
+
+    @staticmethod
+    def _dataset(x, labels, classes):
+        x, number = _as_engine(x), {str(c): i for i, c in enumerate(classes)}
+        y = np.array([number[str(label)] for label in labels])
+        origin = Provenance("audited", "sample", "the user's", "the user's", array_sha256(x))
+        return Dataset(x, y, len(classes), origin)
 
     def __str__(self):
         if not isinstance(self.platform, Recipe):
