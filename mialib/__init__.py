@@ -28,8 +28,9 @@ HOMES_BY_ROOM = {
     "attack.experiment": "Experiment Result run run_each",
     "attack.comparisons": "all_attacks",
     "book.chapter": "Chapter",
-    "auditing.audit": "Settings audit",
+    "auditing.audit": "Settings audit audit_platform",
     "auditing.inputs": "Records",
+    "auditing.refits": "ModuleTrainer",
 }
 HOMES = {name: home for home, names in HOMES_BY_ROOM.items() for name in names.split()}
 

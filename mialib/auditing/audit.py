@@ -157,7 +157,7 @@ def audit_kind(estimator, records, settings=Settings(), name="model"):
 
 
 def audit_platform(platform, data, size, settings=Settings(), name="model"):
-    """Return the `Findings` about a model that is trained on a platform, and about how it trains.
+    """Train a model on a platform, as a chapter does, and audit it with shadow models that are trained likewise.
 
     Parameters
     ----------
@@ -168,6 +168,10 @@ def audit_platform(platform, data, size, settings=Settings(), name="model"):
         Records that the model is trained on; as many are out, and the rest is the shadow models' pool.
     settings : Settings
     name : str
+
+    Returns
+    -------
+    Findings
     """
     parts = split(len(data), size, child(settings.seed, 3), data.groups)
     in_, out, pool = (Records.from_data(data, rows) for rows in (parts.target_in, parts.target_out, parts.pool))
