@@ -66,14 +66,14 @@ def null(n_audits, first):
 class Memory(ClassifierMixin, BaseEstimator):
     """A logistic regression that has memorised some of its records: those of a class, or of a subgroup."""
 
-    def __init__(self, of="class"):
-        self.of = of
+    def __init__(self, of="class", share=0.1):
+        self.of, self.share = of, share
 
     def fit(self, x, y):
         x = np.asarray(x)
         self.plain_ = LogisticRegression(max_iter=500).fit(x, y)
         self.classes_ = self.plain_.classes_
-        some = y == self.classes_[0] if self.of == "class" else x[:, 0] > np.quantile(x[:, 0], 0.9)
+        some = y == self.classes_[0] if self.of == "class" else x[:, 0] > np.quantile(x[:, 0], 1 - self.share)
         self.known_ = {row.tobytes(): label for row, label in zip(x[some], y[some], strict=True)}
         return self
 
@@ -149,7 +149,8 @@ def leaky_kinds(s=0):
     return {
         "forest": forest,
         "forest, leaves of 5": RandomForestClassifier(50, min_samples_leaf=5, random_state=s),
-        "extremely shallow forest of many": RandomForestClassifier(200, max_depth=6, random_state=s),
+        "forest, leaves of 40": RandomForestClassifier(50, min_samples_leaf=40, random_state=s),
+        "shallow forest of many trees": RandomForestClassifier(200, max_depth=6, random_state=s),
         "tree": DecisionTreeClassifier(random_state=s),
         "1 nearest neighbour": KNeighborsClassifier(1),
         "5 nearest neighbours": KNeighborsClassifier(5),
@@ -163,6 +164,7 @@ def leaky_kinds(s=0):
         "convolution, label smoothing": Net(0.2, convolution=True, epochs=60),
         "overfitted in one class": Memory("class"),
         "overfitted in a subgroup": Memory("group"),
+        "overfitted in 2 % of the records": Memory("group", 0.02),
         "calibrated forest": CalibratedClassifierCV(forest, cv=3),
         "forest, clipped": Behind(forest, "clipped"),
         "forest, label only": Behind(forest, "label"),

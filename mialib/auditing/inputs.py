@@ -173,9 +173,7 @@ def apart(first, second, names, drop):
     Equal features make a record the same, whatever its label: no answer tells the two apart. A ValueError, by the
     `names` of the two parts, says if they overlap, unless `drop`, or if nothing is left.
     """
-    x = join_records(first, second).x
-    table = x if isinstance(x, pd.DataFrame) else pd.DataFrame(x.reshape(len(x), -1))
-    hashes = pd.util.hash_pandas_object(table, index=False).to_numpy()
+    hashes = _hashes(join_records(first, second).x)
     same = np.isin(hashes[len(first) :], hashes[: len(first)])
     n_same = int(np.count_nonzero(same))
     if n_same and not drop:
@@ -187,6 +185,14 @@ def apart(first, second, names, drop):
     if same.all():
         raise ValueError(f"all records {names[1]} are {names[0]} as well; there is nothing to compare")
     return second.take(np.flatnonzero(~same)), n_same
+
+
+def _hashes(x):
+    """Return a number for each record that equal features have in common; pandas hashes wide arrays slowly."""
+    if isinstance(x, pd.DataFrame):
+        return pd.util.hash_pandas_object(x, index=False).to_numpy()
+    rows = np.ascontiguousarray(x.reshape(len(x), -1)) + x.dtype.type(0)  # of a zero and a negative one, one zero
+    return np.array([hash(row.tobytes()) for row in rows])
 
 
 def class_numbers(labels, n_classes, classes=None):

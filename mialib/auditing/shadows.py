@@ -13,8 +13,8 @@ from mialib.datasets.splits import shadow_sets
 HALVES, POOL = "in and out", "pool"
 """Where shadow models have their records from."""
 
-MOST = 20_000
-"""Answers from which an attack learns; of more, this many are drawn."""
+MOST = 2_000
+"""Answers for each class from which an attack learns; of more, this many are drawn."""
 
 QUICK = 10.0
 """Seconds that a refit may take for everything to be done from three seeds."""
@@ -159,6 +159,7 @@ def _train(source, refit, records, labels, classes, sets, about, n_own, n_more, 
 
 
 def _some(answers, seed):
-    if len(answers.member) <= MOST:
+    n, most = len(answers.member), MOST * answers.vectors.shape[1]
+    if n <= most:
         return answers
-    return answers.rows(np.sort(np.random.default_rng(seed).choice(len(answers.member), MOST, replace=False)))
+    return answers.rows(np.sort(np.random.default_rng(seed).choice(n, most, replace=False)))
