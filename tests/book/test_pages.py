@@ -52,6 +52,6 @@ def test_the_audits_report_in_the_book_is_that_of_the_chapters_run():
     outputs = [output for cell in cells for output in cell.get("outputs", ())]
     (frame,) = (frame for output in outputs for frame in Frames(output.get("data", {}).get("text/html", "")).frames)
     verdicts = "".join(output.get("text", "") for output in outputs).splitlines()
-    (verdict,) = (line.removeprefix("random forest: ") for line in verdicts if line.startswith("random forest: "))
+    (verdict,) = (line.removeprefix("forest: ") for line in verdicts if line.startswith("forest: "))
     assert verdict in frame["srcdoc"]
     assert "What this report cannot say" in frame["srcdoc"]
