@@ -26,7 +26,6 @@ HOMES_BY_ROOM = {
     "attack.shadow": "ClassAttack PooledAttack",
     "attack.thresholds": "GapAttack ThresholdAttack",
     "attack.experiment": "Experiment Result run run_each",
-    "attack.comparisons": "all_attacks",
     "book.chapter": "Chapter",
     "auditing.audit": "Settings audit audit_platform",
     "auditing.inputs": "Records",

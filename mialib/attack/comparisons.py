@@ -7,9 +7,7 @@ import numpy as np
 from scipy.stats import mode, rankdata
 
 from mialib import metrics
-from mialib.attack import lira
 from mialib.attack.experiment import query_target, train_target
-from mialib.attack.thresholds import GapAttack, ThresholdAttack, confidence, negative_loss
 from mialib.platforms.private import accuracy_bound, epsilon_found, exchanged
 from mialib.synthesis.formats import Format
 from mialib.synthesis.model_based import synthesize
@@ -220,41 +218,6 @@ def gained_by_knowing(rows, unaware):
         for row, of_row in unaware.items()
         for quantity, value in of_row.items()
         if quantity in ("attack accuracy", "recall")
-    }
-
-
-def short_columns(rows):
-    """Return `Inference.numbers` of attacks, by attack, as columns of a table that fits a page, an attack per row."""
-    names = [name for name in next(iter(rows.values())) if name != "AUC"]
-    short = [name.replace("recall at", "recall,").replace("false positives", "FPR") for name in names]
-    return {s: {attack: row[n] for attack, row in rows.items()} for s, n in zip(short, names, strict=True)}
-
-
-def all_attacks(result, cache=None, n_jobs=-1):
-    """Return what each attack says about a result's target.
-
-    Parameters
-    ----------
-    result : Result
-        All attacks but online LiRA learn from its shadow models; that one trains as many others, on halves of the
-        target's records.
-    cache : ModelCache, optional
-    n_jobs : int
-
-    Returns
-    -------
-    dict of str to Inference
-    """
-    simple = {
-        "gap attack": GapAttack(),
-        "confidence threshold": ThresholdAttack(confidence),
-        "loss threshold": ThresholdAttack(negative_loss),
-    }
-    return {
-        **{name: attack.fit(result.shadows).infer(result.target) for name, attack in simple.items()},
-        "shadow attack": result.inference,
-        "LiRA, offline": lira.offline(result, cache),
-        "LiRA, online": lira.online(result.experiment, result.data, cache, n_jobs=n_jobs),
     }
 
 

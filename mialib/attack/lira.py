@@ -1,20 +1,15 @@
 """The likelihood ratio attack (Carlini et al. 2022): does the target answer like a model that knows a record.
 
 One shadow model says little about one record; many say how confident models are that were trained on it (in) and that
-were not (out). *Online* LiRA needs shadow models of both kinds for each of the target's own records, which the paper's
-attacker does not have: `target_halves` draws them, apart from all other shadow sets. *Offline* LiRA asks the paper's
-shadow models (§V-C), to which all of the target's records are out.
+were not (out). *Online* LiRA needs shadow models of both kinds for each record, which the paper's attacker does not
+have; *offline* LiRA makes do with those that do not know it (§V-C).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from mialib.attack.answers import LEAST, Inference
-from mialib.attack.experiment import query_target
-from mialib.attack.thresholds import best_threshold
-from mialib.base.seeding import children, stream
-from mialib.datasets.splits import target_halves
+from mialib.attack.answers import LEAST
 
 MANY = 64
 """Shadow models from which a record has a variance of its own, as in Carlini et al.'s code."""
@@ -101,93 +96,3 @@ def offline_score(observed, confidence, in_, variance):
     those of `online_score`.
     """
     return Gaussians.fit(confidence, ~in_, variance).deviation(observed)
-
-
-def offline_threshold(confidence, in_, variance):
-    """Return the threshold that tells shadow models' own members apart best, each held against the others."""
-    others = [np.arange(len(in_)) != i for i in range(len(in_))]
-    scores = [
-        offline_score(own, confidence[rest], in_[rest], variance) for own, rest in zip(confidence, others, strict=True)
-    ]
-    return best_threshold(in_.ravel(), np.concatenate(scores))
-
-
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """What offline LiRA goes by: what k shadow models say about records that some of them know, and about the target's.
-
-    Parameters
-    ----------
-    labels : ndarray of int, shape (n,)
-        True classes of records that some shadow models know.
-    vectors : ndarray of float32, shape (k, n, classes)
-        Every shadow model's prediction vectors for them.
-    in_ : ndarray of bool, shape (k, n)
-        Which of them each model was trained on.
-    own : ndarray of float32, shape (k, m, classes)
-        Their prediction vectors for the target's records, which none was trained on.
-    """
-
-    labels: np.ndarray
-    vectors: np.ndarray
-    in_: np.ndarray
-    own: np.ndarray
-
-    def __post_init__(self):
-        if len(self.in_) < 3:
-            raise ValueError(
-                f"offline LiRA has {len(self.in_)} shadow models; it needs at least 3, to hold one against others"
-            )
-
-    def behind(self, kind):
-        """Return what there is to go by if models answer through an output filter."""
-        return replace(self, vectors=kind(self.vectors), own=kind(self.own))
-
-    def infer(self, target, variance=None):
-        """Return what offline LiRA says about the records of a target's `Answers`, an `Inference`."""
-        variance = variance or variance_for(len(self.in_))
-        known, own = _confidences(self.labels, self.vectors), _confidences(target.labels, self.own)
-        observed = logit_confidence(target.labels, target.vectors)
-        score = offline_score(observed, own, np.zeros(own.shape, bool), variance)
-        return Inference.above(offline_threshold(known, self.in_, variance), target, score)
-
-
-def offline(result, cache=None, variance=None):
-    """Attack a result's target by offline LiRA, through the same shadow models, three or more; return an `Inference`.
-
-    They are asked about the target's records, and about each other's.
-    """
-    n_shadow, data, sets = result.experiment.n_shadow, result.data, result.shadow_sets
-    own = np.concatenate([result.split.target_in, result.split.target_out])
-    known = np.unique(np.concatenate([sets.in_, sets.out], axis=None))
-    shadows = result.models(cache).models(slice(1, None))
-    vectors = shadows.predict_proba(data.x, np.tile(np.concatenate([known, own]), (n_shadow, 1)))
-    in_ = np.stack([np.isin(known, rows) for rows in sets.in_])
-    evidence = Evidence(data.y[known], vectors[:, : len(known)], in_, vectors[:, len(known) :])
-    return evidence.infer(result.target, variance)
-
-
-def online(experiment, data, cache=None, variance=None, n_jobs=-1):
-    """Attack an experiment's target by online LiRA; return an `Inference`.
-
-    Its shadow models are trained on halves of the target's own records: an even number, so that each record is in for
-    half of them.
-    """
-    parts = experiment.split(data)
-    halves = target_halves(parts, experiment.n_shadow, stream(experiment.seed, "halves"))
-    seeds = children(stream(experiment.seed, "online shadows"), experiment.n_shadow)
-    shadows = experiment.recipe.train(data, halves.in_, seeds, cache, n_jobs)
-    own = np.concatenate([parts.target_in, parts.target_out])
-    target = query_target(experiment, data, cache)
-    score = online_score(
-        logit_confidence(target.labels, target.vectors),
-        _confidences(target.labels, shadows.predict_proba(data.x, np.tile(own, (experiment.n_shadow, 1)))),
-        np.stack([np.isin(own, rows) for rows in halves.in_]),
-        variance or variance_for(experiment.n_shadow),
-    )
-    return Inference.above(0.0, target, score)
-
-
-def _confidences(labels, vectors):
-    """Return every model's confidence, shape (k, n), one model at a time."""
-    return np.stack([logit_confidence(labels, of_model) for of_model in vectors])

@@ -8,12 +8,13 @@ from sklearn.ensemble import RandomForestClassifier
 from mialib.attack.answers import Answers, Inference
 from mialib.attack.shadow import halves
 from mialib.auditing.canaries import epsilon_by_canaries
-from mialib.auditing.findings import FEW, Findings
+from mialib.auditing.findings import Findings
 from mialib.auditing.inputs import Records, apart, checked_vectors, class_numbers, join_records
 from mialib.auditing.panel import Said, as_columns
 from mialib.auditing.refits import OnPlatform, Refit, Trained
 from mialib.auditing.shadows import Shadows, train_halves, train_pool
 from mialib.auditing.subjects import PLAIN, Subject
+from mialib.auditing.wording import FEW
 from mialib.base.seeding import child
 from mialib.base.validate import check_integer
 from mialib.datasets.splits import split
@@ -130,15 +131,15 @@ def audit(model, in_, out, pool=None, settings=Settings(), opening=PLAIN, train=
         subject.name,
         target,
         shadows,
-        as_columns(both.x),
-        subject.classes,
-        remarks,
-        blind_auc(both.x, target.member, halves(target, child(settings.seed, 1)), settings.seed),
-        settings.material,
-        settings.epsilon,
-        settings.delta,
-        canaries,
-        settings.seed,
+        features=as_columns(both.x),
+        classes=subject.classes,
+        remarks=remarks,
+        blind=blind_auc(both.x, target.member, halves(target, child(settings.seed, 1)), settings.seed),
+        material=settings.material,
+        epsilon=settings.epsilon,
+        delta=settings.delta,
+        canaries=canaries,
+        seed=settings.seed,
     )
 
 

@@ -1,4 +1,4 @@
-"""What an audit found: how much a model leaks, of whom, what it means, what would help, and what stays unknown."""
+"""What an audit found, in numbers: how much a model leaks, of whom, what it means, and what would help."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,23 +10,18 @@ from mialib import metrics
 from mialib.attack.answers import Answers
 from mialib.attack.epsilon import held_out_epsilon
 from mialib.attack.shadow import halves
-from mialib.auditing.panel import ATTACKS, GAP, HALF, Case
-from mialib.auditing.verdict import FAMILY, LEAKS, LEVEL, NO_LEAK, OF_GROUPS, RATES, decide
+from mialib.auditing import wording
+from mialib.auditing.panel import ATTACKS, GAP, Case
+from mialib.auditing.verdict import FAMILY, LEVEL, OF_GROUPS, RATES, decide
 from mialib.base.seeding import child
 from mialib.metrics import Estimate
 from mialib.platforms.mitigations import LabelOnly, Rounding, Temperature, TopK
-
-FEW = 30
-"""Members, or non-members, below which little can be said."""
 
 PRIORS = (0.5, 0.1, 0.01)
 """Shares of members among the people whom an attacker asks about."""
 
 BEHIND = tuple(name for name in ATTACKS if name not in ("quantile regression", "shadow attack, in and out"))
 """Attacks that are tried behind output filters; the others learn what these do, and longer."""
-
-AWAY = 0.05
-"""By how much shadow models' accuracies may differ from the target's before it is said."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,10 +107,11 @@ class Findings:
     @cached_property
     def verdict(self):
         """What this comes to (`mialib.auditing.verdict.Verdict`)."""
-        return decide(self.attacks, {name: of for name, (of, _) in self.groups.items()}, self.material, self._fewer)
+        return decide(self.attacks, {name: of for name, (of, _) in self.groups.items()}, self.material, self.fewer)
 
     @property
-    def _fewer(self):
+    def fewer(self):
+        """Number of members or of non-members, whichever are fewer (int)."""
         return min(self.n_in, self.n_out)
 
     @property
@@ -280,104 +276,22 @@ class Findings:
             "delta": self.delta,
         }
 
-    def about_privacy(self):
-        """Return what the lower bounds on ε say of the promise, one sentence."""
-        found = {"the records in and out": self.privacy["lower bound"], "canaries": self.canaries}
-        by, highest = max(((by, value) for by, value in found.items() if value is not None), key=lambda each: each[1])
-        bound = f"By {by}, ε is at least {highest:.2f} (95 % confidence, δ = {self.delta:g})."
-        if self.epsilon is None:
-            return bound + (" Nothing is proved by a bound of 0." if highest == 0 else "")
-        if highest > self.epsilon:
-            return f"{bound} This contradicts the promised ε of {self.epsilon:g}."
-        return f"{bound} This is consistent with the promised ε of {self.epsilon:g}, and no proof of it."
-
     @property
     def has_own_kind(self):
         """Whether there are shadow models of the audited model's own kind, asked about its records (bool)."""
         return any(of.own and of.vectors is not None for of in self.shadows)
 
-    def about_shadows(self):
-        """Return how far shadow models are like the target, a list of sentences."""
-        said, own = [], (float(self.target.train_accuracy), float(self.target.test_accuracy))
-        for of in self.shadows:
-            theirs = of.accuracies
-            like = (
-                f"those from the {of.source} classify {theirs[0]:.1%} of records in and {theirs[1]:.1%} out correctly"
-            )
-            like += f", the audited model {own[0]:.1%} and {own[1]:.1%}"
-            away = max(abs(a - b) for a, b in zip(theirs, own, strict=True)) > AWAY
-            if not of.own:
-                said.append(
-                    f"How the model was trained is not known; its shadow models are {of.kind}: {like}. They may miss "
-                    "what the model leaks. Give its training with --train, or a model of its kind with --like."
-                )
-            elif away:
-                said.append(f"The shadow models differ from the model: {like}. They may miss some of what it leaks.")
-        return said
+    def about_privacy(self):
+        """Return what the lower bounds on ε say of the promise, sentences."""
+        return wording.about_privacy(self)
 
     def limits(self):
         """Return what these findings do not say, a list of sentences."""
-        said = [
-            "A stronger attack may find more than these. An attack that finds nothing is no proof that nothing leaks.",
-            "Intervals speak of the choice of records for this one model, not of training it again.",
-        ]
-        if not self.shadows:
-            said.append(
-                "There are no shadow models: attacks that judge each record by models that know it and models that do "
-                "not, the strongest there are, were not tried."
-            )
-        said += self.about_shadows()
-        for name, fpr in RATES.items():
-            if self.n_out < 1 / fpr:
-                said.append(f"{name} needs at least {1 / fpr:.0f} records out; there are {self.n_out}.")
-        if self._fewer < FEW:
-            said.append(
-                f"With {self.n_in} records in and {self.n_out} out, only a large leak can be told from chance; read "
-                "the intervals, not the values."
-            )
-        if len(np.unique(self.target.labels)) == 1:
-            said.append("All records are of one class; nothing is said of the others.")
-        if n := np.count_nonzero(~self.attacks[HALF].inference.judged):
-            said.append(f"{n} records are of classes without an attack model, and were not judged by it.")
-        return said + list(self.remarks)
+        return wording.limits(self)
 
     def sentence(self):
         """Return the verdict, one or two sentences that say no more than the bounds do."""
-        verdict, n_attacks = self.verdict, len(self.attacks)
-        if verdict.outcome == LEAKS:
-            text = "Membership leaks, though not over all records together."
-            if verdict.strongest.leaks:
-                text = (
-                    f"Membership leaks: {verdict.strongest.attack}, of {n_attacks} attacks, {_told(verdict.strongest)}."
-                )
-            if verdict.groups:
-                text += f" Taken alone, it leaks of class {_some(verdict.groups)}."
-        elif verdict.outcome == NO_LEAK:
-            kind = "" if self.has_own_kind else " by attacks without shadow models of the model's own kind"
-            text = (
-                f"No leak above {self.material:.0%} was found{kind}: balanced accuracy and AUC of each of {n_attacks} "
-                f"attacks lie below that with their whole intervals (error {FAMILY:.0%} in all)."
-            )
-        else:
-            text = (
-                f"Undecided: none of {n_attacks} attacks is shown to do better than random guessing, and a leak above "
-                f"{self.material:.0%} is not ruled out: {verdict.open.attack} {_told(verdict.open)}."
-            )
-            if verdict.needed is not None:
-                text += (
-                    f" About {verdict.needed:,} records in, and as many out, would decide if values stay as they are."
-                )
-        if self.blind is not None and self.blind.low > metrics.BASELINE:
-            text += (
-                f" Beware: members can be told from non-members by their features alone (AUC {self.blind}), without "
-                "the model: the two sets differ in more than membership, and what looks like a leak may be that."
-            )
-        if self.target.train_accuracy.high < self.target.test_accuracy.low:
-            text += (
-                f" Beware: the model is right on fewer of the records in ({float(self.target.train_accuracy):.1%}) "
-                f"than of those out ({float(self.target.test_accuracy):.1%}); check which records are which."
-            )
-        return text
+        return wording.sentence(self)
 
     def to_dict(self):
         """Return everything as plain dicts and lists that JSON can hold; a number that is not defined is None."""
@@ -415,27 +329,9 @@ class Findings:
         )
 
 
-def _told(bound):
-    """Return what was measured, with its interval and what chance has."""
-    found = bound.found
-    if bound.quantity == "accuracy":
-        measured = f"infers membership correctly for {found:.1%} of records [{found.low:.1%} to {found.high:.1%}]"
-        return f"{measured}; random guessing is right for 50 %"
-    if bound.quantity == "AUC":
-        measured = f"ranks members above others with an AUC of {found:.3f} [{found.low:.3f} to {found.high:.3f}]"
-        return f"{measured}; random guessing has 0.5"
-    few, members = bound.quantity.removeprefix("TPR at ").removesuffix(" FPR"), f"{found:.1%} of the members"
-    measured = f"finds {members} [{found.low:.1%} to {found.high:.1%}] at {few} false positives"
-    return f"{measured}; random guessing finds {few}"
-
-
 def _precision(tpr, fpr, prior):
     called = tpr * prior + fpr * (1 - prior)
     return float(tpr * prior / called) if called > 0 else float("nan")
-
-
-def _some(names):
-    return ", ".join(map(str, names[:5])) + (f" and {len(names) - 5} others" if len(names) > 5 else "")
 
 
 def _plain(value):

@@ -47,8 +47,6 @@ class Said:
         The same, where the threshold was.
     per_seed : list of Inference
         What the attack says by the shadow models of each seed alone.
-    own : bool
-        False for an attack by shadow models of another kind than the audited model.
     seconds : float
         That it took, besides the training of shadow models.
     """
@@ -57,7 +55,6 @@ class Said:
     half: np.ndarray | None = None
     decided: np.ndarray | None = None
     per_seed: list = field(default_factory=list)
-    own: bool = True
     seconds: float = 0.0
 
     def accuracy(self, level=metrics.LEVEL):
@@ -75,7 +72,7 @@ class Said:
     def rows(self, which):
         """Return what it says about some of the records."""
         of_half, of_decided = (None if each is None else each[which] for each in (self.half, self.decided))
-        return Said(self.inference.rows(which), of_half, of_decided, own=self.own)
+        return Said(self.inference.rows(which), of_half, of_decided)
 
     def between_seeds(self):
         """Return balanced accuracy and AUC between seeds, with Student's interval, or None where there is one seed."""
@@ -136,8 +133,8 @@ class Case:
         """Return what each attack says that can be tried, a dict of str to `Said`."""
         attacks = self._without_shadows()
         for of in self.shadows:
-            own = BY_SHADOWS.get(of.source, BY_POOL)
-            attacks |= {name: partial(self._by_shadows, of, i) for i, name in enumerate(own) if self._can(of, i)}
+            names_of = BY_SHADOWS.get(of.source, BY_POOL)[: 1 if of.vectors is None else 3]
+            attacks |= {name: partial(self._by_shadows, of, i) for i, name in enumerate(names_of)}
         said = {}
         for name in (name for name in attacks if name in names):
             started = time.perf_counter()
@@ -157,23 +154,21 @@ class Case:
             attacks["quantile regression"] = self._quantiles
         return attacks
 
-    def _threshold(self, score, own=True, per_seed=()):
+    def _threshold(self, score, per_seed=()):
         """Return an attack by a score that knows nothing of membership; only the threshold is learned from a half.
 
         None where a half has no score of a member, or of a non-member.
         """
         labels, member = self.target.labels, self.target.member
-        if any(
-            (~np.isnan(score) & (self.half == of) & (member == side)).sum() == 0 for of in (0, 1) for side in (0, 1)
-        ):
+        judged = ~np.isnan(score)
+        if len(np.unique(2 * self.half[judged] + member[judged])) < 4:
             return None
         inferred = np.zeros(len(member), bool)
         for of in (0, 1):
-            inferred[self.half == of] = score[self.half == of] > best_threshold(
-                member[self.half != of], score[self.half != of]
-            )
+            threshold = best_threshold(member[self.half != of], score[self.half != of])
+            inferred[self.half == of] = score[self.half == of] > threshold
         each = [said.inference for of_seed in per_seed if (said := self._threshold(of_seed))]
-        return Said(Inference(member, score, inferred, labels), None, self.half, each, own)
+        return Said(Inference(member, score, inferred, labels), None, self.half, each)
 
     def _learned(self, attack):
         return Said(infer_from_own(attack, self.target, self.half), self.half, self.half)
@@ -195,10 +190,6 @@ class Case:
             inferred[judge] = score[judge] > threshold
         return Said(Inference(member, score, inferred, self.target.labels), self.half, self.half)
 
-    @staticmethod
-    def _can(shadows, i):
-        return i == 0 or shadows.vectors is not None
-
     def _by_shadows(self, shadows, i):
         """Return attack `i` of a source: the paper's, LiRA, RMIA."""
         if i == 0:
@@ -206,11 +197,11 @@ class Case:
             found = [attack.infer(self.target) for attack in learned]
             score = np.mean([of.score for of in found], axis=0)
             mean = Inference.above(0.5, self.target, score)
-            return Said(mean, per_seed=found if len(found) > 1 else [], own=shadows.own)
+            return Said(mean, per_seed=found if len(found) > 1 else [])
         scored = self._lira if i == 1 else self._rmia
         repetitions = [shadows.repetition == r for r in np.unique(shadows.repetition)]
         each = [scored(shadows, of) for of in repetitions] if len(repetitions) > 1 else []
-        return self._threshold(scored(shadows, slice(None)), shadows.own, each)
+        return self._threshold(scored(shadows, slice(None)), each)
 
     def _lira(self, shadows, which):
         of, in_ = self.odds(shadows.vectors[which]), shadows.in_[which]

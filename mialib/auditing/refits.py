@@ -206,10 +206,8 @@ def ask(model, x, classes):
     if hasattr(model, "predict_proba"):
         found = np.asarray(model.predict_proba(x))
         if hasattr(model, "classes_"):
-            place, vectors = (
-                {str(c): i for i, c in enumerate(classes)},
-                np.zeros((len(found), len(classes)), np.float32),
-            )
+            place = {str(c): i for i, c in enumerate(classes)}
+            vectors = np.zeros((len(found), len(classes)), np.float32)
             vectors[:, [place[str(c)] for c in model.classes_]] = found
             found = vectors
     elif isinstance(model, torch.nn.Module):

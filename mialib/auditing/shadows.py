@@ -39,8 +39,6 @@ class Shadows:
         Which of them was trained on which of these.
     repetition : ndarray of int, shape (k,), optional
         Which of the seeds each model is of.
-    size : int, optional
-        Records that each was trained on.
     seconds : float
         That it took to train them and to ask them.
     """
@@ -52,7 +50,6 @@ class Shadows:
     vectors: np.ndarray | None = None
     in_: np.ndarray | None = None
     repetition: np.ndarray | None = None
-    size: int | None = None
     seconds: float = 0.0
 
     def behind(self, filter_):
@@ -74,24 +71,18 @@ def train_halves(refit, both, labels, classes, settings):
 
     Half and rest are of two models each, with as many of each class, so that every record is in for half of the models.
     """
-    labels, n_pairs = np.asarray(labels), (settings.n_shadow + 1) // 2
 
-    def sets(seed):
+    def draw(seed):
         rng, made = np.random.default_rng(seed), []
-        for _ in range(n_pairs):
+        for _ in range((settings.n_shadow + 1) // 2):
             order = rng.permutation(len(labels))
             order = order[np.argsort(labels[order], kind="stable")]
             side = (np.arange(len(order)) + rng.integers(2)) % 2 == 0
             made += [np.sort(order[side]), np.sort(order[~side])]
         few = min(map(len, made))
-        return [rng.permutation(rows)[:few] for rows in made[: max(2, settings.n_shadow)]]
+        return [(rng.permutation(rows)[:few], ()) for rows in made[: settings.n_shadow]]
 
-    everything = np.arange(len(labels))
-
-    def about(in_):
-        return everything
-
-    return _train(HALVES, refit, both, labels, classes, sets, about, len(labels), 0, settings, 5)
+    return _train(HALVES, refit, both, labels, classes, draw, len(labels), settings, 5)
 
 
 def train_pool(refit, both, pool, labels, classes, size, settings):
@@ -99,52 +90,45 @@ def train_pool(refit, both, pool, labels, classes, size, settings):
 
     `labels` are the numbers of the classes, of the records in and out and then of the pool.
     """
-    n_own, everything = len(both), join_records(both, pool)
-    outside = {}
 
-    def sets(seed):
-        drawn = shadow_sets(n_own + np.arange(len(pool)), settings.n_shadow, size, seed)
-        for in_, out in zip(drawn.in_, drawn.out, strict=True):
-            outside[tuple(in_)] = out
-        return list(drawn.in_)
+    def draw(seed):
+        drawn = shadow_sets(len(both) + np.arange(len(pool)), settings.n_shadow, size, seed)
+        return [(in_, (*in_, *out)) for in_, out in zip(drawn.in_, drawn.out, strict=True)]
 
-    def about(in_):
-        return np.concatenate([np.arange(n_own), in_, outside[tuple(in_)]])
-
-    return _train(POOL, refit, everything, labels, classes, sets, about, n_own, 2 * size, settings, 6)
+    return _train(POOL, refit, join_records(both, pool), labels, classes, draw, len(both), settings, 6)
 
 
-def _train(source, refit, records, labels, classes, sets, about, n_own, n_more, settings, stream):
-    """Train shadow models from each seed and ask them; the first `n_own` rows asked are the target's records."""
+def _train(source, refit, records, labels, classes, draw, n_own, settings, stream):
+    """Train shadow models from each seed, and ask them about the target's records, the first `n_own`.
+
+    `draw` returns for each model of a seed the rows that it is trained on, and those besides the target's that it is
+    asked about: the former, and as many others. Where there are none, the attack learns from the target's records.
+    """
     vectors, in_, learned, repetition, seconds = [], [], [], [], 0.0
-    n_seeds = settings.seeds or 1
-    i = 0
-    while i < n_seeds:
-        seed = child(child(settings.seed, stream), i)
-        rows = sets(child(seed, 0))
+    n_seeds, seed_number, own = settings.seeds or 1, 0, np.arange(n_own)
+    while seed_number < n_seeds:
+        seed = child(child(settings.seed, stream), seed_number)
+        rows, more = zip(*draw(child(seed, 0)), strict=True)
         if min(len(np.unique(labels[of])) for of in rows) < 2:
             raise ValueError(
                 f"of the records {'of the pool' if source == POOL else source} some shadow model gets a single class; "
                 "a classifier needs at least 2"
             )
-        asked, started = [about(of) for of in rows], time.perf_counter()
+        started = time.perf_counter()
+        asked = [np.concatenate([own, of]).astype(np.int64) for of in more]
         found = refit.answers(records, classes, rows, asked, children(child(seed, 1), len(rows)))
         seconds += time.perf_counter() - started
-        if settings.seeds is None and i == 0 and seconds / len(rows) < QUICK:
+        if settings.seeds is None and seed_number == 0 and seconds / len(rows) < QUICK:
             n_seeds = 3
-        own = np.stack([np.isin(np.arange(n_own), of) for of in rows])
         vectors.append(found[:, :n_own])
-        in_.append(own)
-        repetition += [i] * len(rows)
-        if n_more:
-            half = n_more // 2
-            of_models = np.concatenate([of[n_own:] for of in asked])
-            member = np.tile(np.repeat([True, False], half), len(rows))
-            answers = Answers(labels[of_models], found[:, n_own:].reshape(len(of_models), -1), member)
-        else:
-            answers = Answers(np.tile(labels, len(rows)), found.reshape(-1, found.shape[2]), own.ravel())
+        in_.append(np.stack([np.isin(own, of) for of in rows]))
+        repetition += [seed_number] * len(rows)
+        from_ = n_own if len(more[0]) else 0
+        learn = np.concatenate([of[from_:] for of in asked])
+        member = np.concatenate([np.isin(of[from_:], trained_on) for of, trained_on in zip(asked, rows, strict=True)])
+        answers = Answers(labels[learn], found[:, from_:].reshape(len(learn), -1), member)
         learned.append(_some(answers, child(seed, 2)))
-        i += 1
+        seed_number += 1
     return Shadows(
         source,
         f"{settings.n_shadow} {refit}" + (f", from each of {n_seeds} seeds" if n_seeds > 1 else ""),
@@ -153,7 +137,6 @@ def _train(source, refit, records, labels, classes, sets, about, n_own, n_more, 
         np.concatenate(vectors),
         np.concatenate(in_),
         np.array(repetition),
-        len(rows[0]),
         seconds,
     )
 

@@ -66,26 +66,6 @@ class ShadowSets:
             raise ValueError(f"{n_foreign} shadow records are not in the pool; shadows may draw from it alone")
 
 
-@dataclass(frozen=True, eq=False)
-class TargetHalves:
-    """Halves of the target's own records, one pair per shadow model: what online LiRA needs, and the paper excludes.
-
-    The paper's shadow models share no record with the target (§V-C), so this is no `ShadowSets`: nothing that
-    takes those takes these. Row `i` of `in_` and `out`, ndarrays of int64 of shape (k, n), belongs to shadow model
-    `i`; a ValueError if a record is not in for half of the shadow models, and out for the others.
-    """
-
-    in_: np.ndarray
-    out: np.ndarray
-
-    def __post_init__(self):
-        for i, (in_, out) in enumerate(zip(self.in_, self.out, strict=True)):
-            _assert_apart(**{f"in half of shadow {i}": in_, f"out half of shadow {i}": out})
-        _, times_in = np.unique(self.in_, return_counts=True)
-        if set(times_in) != {len(self.in_) / 2} or set(self.in_.flat) != set(self.out.flat):
-            raise ValueError("every record must be in for half of the shadow models, and out for the others")
-
-
 def split(n_records, size, seed, groups=None):
     """Draw the target's members and non-members, `size` each, out of `n_records`; return the `Split` (§VI-D).
 
@@ -174,22 +154,3 @@ def shadow_sets(pool, n_shadow, size, seed, out=OwnOut(), groups=None):
         )
     in_, held_out = out.draw(pool, n_shadow, size, seed, groups)
     return ShadowSets(np.sort(in_, axis=1), np.sort(held_out, axis=1), pool, groups)
-
-
-def target_halves(parts, n_shadow, seed):
-    """Draw halves of the target's records, each record in for exactly half of the shadow models: `TargetHalves`.
-
-    Shadows come in pairs, the second with the records that the first has not. A ValueError if `n_shadow` is not even,
-    or the records of `parts`, a `Split`, come in groups.
-    """
-    check_integer("n_shadow", n_shadow, 2)
-    if n_shadow % 2:
-        raise ValueError(
-            f"n_shadow is {n_shadow}; online LiRA needs an even number: each record is in for half of them"
-        )
-    if parts.groups is not None:
-        raise ValueError("the records come in groups, which halves would cut; take offline LiRA or data without groups")
-    records = np.concatenate([parts.target_in, parts.target_out])
-    orders = [np.random.default_rng(s).permutation(records) for s in children(seed, n_shadow // 2)]
-    pairs = [np.sort(order.reshape(2, -1), axis=1) for order in orders]
-    return TargetHalves(np.concatenate(pairs), np.concatenate([pair[::-1] for pair in pairs]))

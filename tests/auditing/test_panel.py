@@ -26,7 +26,7 @@ def shadows(rng, target, source, k=8, own=True):
     logits[:, np.arange(len(target.member)), target.labels] += 1 + 2.0 * in_
     vectors = (np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)).astype(np.float32)
     learned = [answers(np.random.default_rng(i), 100) for i in range(2)]
-    return Shadows(source, "toys", own, learned, vectors, in_, np.repeat([0, 1], k // 2), 100)
+    return Shadows(source, "toys", own, learned, vectors, in_, np.repeat([0, 1], k // 2))
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def test_parameters_are_kept_beside_the_code(code_with):
         ("mialib.metrics", "def normalised_entropy(vectors):", "def normalised_entropy(vectors, base=2):", False),
         ("mialib.attack.shadow", "learning_rate=5e-3", "learning_rate=5e-2", True),
         ("mialib.attack.experiment", "parts = experiment.split(data)", "parts = experiment.split(data[:5])", True),
-        ("mialib.attack.comparisons", "def all_attacks(result,", "def all_attacks(result, x,", False),
+        ("mialib.attack.comparisons", "def vote(models, data)", "def vote(models, data, x)", False),
         ("mialib.book.ledger", "ITEMS = (", "ITEMS = () and (", False),
     ],
 )
