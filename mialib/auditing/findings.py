@@ -1,7 +1,7 @@
 """What an audit found, in numbers: how much a model leaks, of whom, what it means, and what would help."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -50,6 +50,16 @@ class Findings:
     canaries : float or None
         Lower bound on ε from canaries, where a training run with them could be made.
     seed : int
+    ids : ndarray, shape (n,), optional
+        What the user calls each record, those in and then those out.
+    persons : ndarray, shape (n,), optional
+        Whose record it is.
+    by : dict of str to ndarray of shape (n,)
+        Subgroups of the records, by the name of what divides them.
+    structure : sequence of mialib.auditing.structure.Check
+        What the model's structure alone tells.
+    filing : mialib.auditing.filing.Filing, optional
+        With what, on what and when this was found.
     """
 
     name: str
@@ -64,6 +74,11 @@ class Findings:
     delta: float = 0.0
     canaries: float | None = None
     seed: int = 0
+    ids: np.ndarray | None = None
+    persons: np.ndarray | None = None
+    by: dict = field(default_factory=dict)
+    structure: Sequence = ()
+    filing: object = None
 
     def __post_init__(self):
         if min(self.n_in, self.n_out) < 4:
@@ -284,6 +299,14 @@ class Findings:
     def about_privacy(self):
         """Return what the lower bounds on ε say of the promise, sentences."""
         return wording.about_privacy(self)
+
+    def about_model(self):
+        """Return how well the model does on the records in and on those out, a sentence."""
+        return wording.about_model(self)
+
+    def spread(self):
+        """Return what the report's histogram shows: its label, and values of each record from 0 to 1 (ndarray)."""
+        return "probability of the true class", metrics.true_class_probability(self.target.labels, self.target.vectors)
 
     def limits(self):
         """Return what these findings do not say, a list of sentences."""

@@ -1,6 +1,6 @@
 """What people bring to an audit: records, tables, and saved answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +20,23 @@ class Records:
     ----------
     x : DataFrame or ndarray, shape (n, ...)
     labels : ndarray, shape (n,)
-        Class numbers or names, one for each record.
+        Class numbers or names, one for each record; for a regressor, the values that it is to predict.
+    ids : ndarray, shape (n,), optional
+        What the user calls each record, for the report alone.
+    groups : ndarray, shape (n,), optional
+        Whose record it is: records of one person stand on one side.
+    by : dict of str to ndarray of shape (n,)
+        Subgroups, by the name of what divides them, whose leakage is looked at one by one.
+    weights : ndarray of float, shape (n,), optional
+        With which a model is fitted.
     """
 
     x: pd.DataFrame | np.ndarray
     labels: np.ndarray
+    ids: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    by: dict = field(default_factory=dict)
+    weights: np.ndarray | None = None
 
     def __post_init__(self):
         if len(self.x) != len(self.labels):
@@ -40,7 +52,8 @@ class Records:
     def take(self, rows):
         """Return some of the records."""
         x = self.x.iloc[rows] if isinstance(self.x, pd.DataFrame) else self.x[rows]
-        return Records(x, self.labels[rows])
+        ids, groups, weights = (None if of is None else of[rows] for of in (self.ids, self.groups, self.weights))
+        return Records(x, self.labels[rows], ids, groups, {name: of[rows] for name, of in self.by.items()}, weights)
 
     @classmethod
     def from_data(cls, data, rows):

@@ -68,10 +68,10 @@ def _roc(findings, origin):
 
 
 def _histogram(findings, origin):
-    probability = metrics.true_class_probability(findings.target.labels, findings.target.vectors)
+    label, values = findings.spread()
     sides = {"members": findings.target.member, "non-members": ~findings.target.member}
-    shares = {side: metrics.histogram(probability[rows]) for side, rows in sides.items()}
-    return _svg(plots.answer_histogram(shares, "probability of the true class"), origin)
+    shares = {side: metrics.histogram(values[rows]) for side, rows in sides.items()}
+    return _svg(plots.answer_histogram(shares, label), origin)
 
 
 def _svg(figure, origin):

@@ -1,7 +1,7 @@
 """What is audited, opened from whatever people have."""
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -73,6 +73,14 @@ class Subject:
         Whether its vectors leave classes out.
     names : sequence of str, optional
         The columns that it was fitted on, if it knows them.
+    n_features : int, optional
+        How many it was fitted on, if it knows that.
+    kinds : dict of str to {"number", "text", "category"}
+        What it takes in a column, where it says so.
+    remarks : tuple of str
+        What was done to its answers, or must be known of them: sentences for the report.
+    task : {"classification", "regression"}
+        A regressor is asked for values, shape (n,).
     """
 
     name: str
@@ -81,6 +89,10 @@ class Subject:
     classes: np.ndarray | None = None
     partial: bool = False
     names: np.ndarray | None = None
+    n_features: int | None = None
+    kinds: dict = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+    task: str = "classification"
 
     def known(self, records):
         """Return `Records` with the columns that the model knows, in its order; a ValueError if one is missing."""

@@ -29,6 +29,15 @@ def about_privacy(findings):
     return f"{text} This is consistent with the promised ε of {findings.epsilon:g}, and no proof of it."
 
 
+def about_model(findings):
+    """Return how well the model does on the records in and on those out, a sentence."""
+    target = findings.target
+    return (
+        f"The model classifies {float(target.train_accuracy):.1%} of the records in and "
+        f"{float(target.test_accuracy):.1%} of those out correctly."
+    )
+
+
 def about_shadows(findings):
     """Return how far shadow models are like the target, a list of sentences."""
     said, own = [], (float(findings.target.train_accuracy), float(findings.target.test_accuracy))
