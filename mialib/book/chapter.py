@@ -2,8 +2,10 @@
 
 from contextlib import suppress
 
+import __main__
 from mialib import metrics
 from mialib.book import ledger, words
+from mialib.book.parameters import injected
 from mialib.book.runs import Origin, Recording, Run, recorded
 from mialib.book.tables import BLANK, Table, VerdictTable
 
@@ -21,6 +23,12 @@ class Chapter:
     dataset, *more : Dataset or Provenance
         All that the numbers come from; a claim is judged by those that it names.
 
+    Raises
+    ------
+    ValueError
+        If papermill has set a parameter that the notebook does not declare, or to another kind of value; a list or a
+        number that it has set to text is read.
+
     Attributes
     ----------
     origin : Origin
@@ -28,6 +36,7 @@ class Chapter:
     """
 
     def __init__(self, name, profile, seed, dataset, *more):
+        vars(__main__).update(injected(name, getattr(__main__, "In", ())))
         sets = tuple(dict.fromkeys(getattr(of, "provenance", of) for of in (dataset, *more)))
         self.origin, self._numbers, self._arrays = Origin(name, profile, seed, sets), {}, {}
 

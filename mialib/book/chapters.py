@@ -1,6 +1,5 @@
 """The book's notebooks: which there are, their parameters in each profile, and how one is run through papermill."""
 
-import ast
 import json
 import os
 import tempfile
@@ -12,6 +11,7 @@ import yaml
 from papermill.exceptions import PapermillExecutionError
 
 from mialib.base.machine import shipped
+from mialib.book.parameters import checked, of_notebook
 
 OVERVIEWS = ("paper_items", "scoreboard")
 """Notebooks that read what the chapters measured, and measure nothing themselves; in the order in which they run."""
@@ -69,15 +69,16 @@ def profile_parameters(name, profile, seed=0):
 def all_parameters(name, profile, seed=0):
     """Return all of a chapter's parameters in a profile, a dict, the chapter's defaults where the profile has none."""
     given = profile_parameters(name, profile, seed)
-    defaults = papermill.inspect_notebook(str(path(name)))
-    return {key: ast.literal_eval(of["default"]) for key, of in defaults.items()} | given
+    defaults = of_notebook(path(name))
+    return {key: default for key, (_, default) in defaults.items()} | given
 
 
-def check_parameters(source, names):
-    """Raise a ChapterError that lists a notebook's parameters, if a name is not one of them."""
-    known = papermill.inspect_notebook(str(source)) if names else names
-    if unknown := [name for name in names if name not in known]:
-        raise ChapterError(f"{Path(source).stem} has no parameter {unknown[0]!r}; it has {', '.join(known)}")
+def check_parameters(source, given):
+    """Return a notebook's parameters as it declares them; a ChapterError names all that it does not, or not so."""
+    try:
+        return checked(Path(source).stem, of_notebook(Path(source)), given) if given else {}
+    except ValueError as error:
+        raise ChapterError(str(error)) from error
 
 
 def execute(source, output, parameters=None):
@@ -85,14 +86,14 @@ def execute(source, output, parameters=None):
 
     A ChapterError then has the message of the cell that failed, or names what is no parameter. `parameters` is a dict.
     """
-    check_parameters(source, parameters or {})
+    parameters = check_parameters(source, parameters or {})
     output = Path(output).resolve()
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".run-") as folder:
         partial = Path(folder, output.name)
         try:
             where = {"cwd": str(Path(source).parent), "kernel_name": "python3"}
-            papermill.execute_notebook(str(source), str(partial), parameters or {}, progress_bar=False, **where)
+            papermill.execute_notebook(str(source), str(partial), parameters, progress_bar=False, **where)
         except PapermillExecutionError as error:
             raise ChapterError(f"{Path(source).stem}: {error.ename}: {error.evalue}") from error
         _strip(partial)

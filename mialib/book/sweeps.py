@@ -60,7 +60,8 @@ def sweep(chapter, combinations, given, folder, environment=None):
         What went wrong, by combination; if all fail, a ChapterError is raised.
     """
     path, folder = chapters.path(chapter), Path(folder)
-    chapters.check_parameters(path, sorted(set(given).union(*combinations)))
+    for combination in combinations:
+        chapters.check_parameters(path, {**given, **combination})
     rows, failures = [], {}
     for combination in progress(f"sweep of {chapter}", "run", combinations):
         parameters = {**given, **combination}

@@ -35,7 +35,8 @@ def _given(arguments):
     from mialib.book import chapters
 
     said = dict(map(_parameter, arguments.parameter))
-    if said and arguments.profile == "sample":
+    chapters.check_parameters(chapters.path(arguments.chapter), said)
+    if said and arguments.profile == "sample" and arguments.chapter not in chapters.OVERVIEWS:
         said = {"profile": "own", **said}
     return {**chapters.profile_parameters(arguments.chapter, arguments.profile), **said}
 
@@ -195,8 +196,7 @@ def main(words=None):
     """Run the command; bad input, or a chapter that fails, gives one sentence and exit code 1."""
     arguments = parser().parse_args(words)
     try:
-        arguments.function(arguments)
+        return arguments.function(arguments) or 0
     except (ValueError, OSError, RuntimeError) as error:
         print(f"mia: {error}", file=sys.stderr)
         return 1
-    return 0
