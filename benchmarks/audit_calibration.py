@@ -27,7 +27,8 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from mialib.auditing.audit import Settings, audit, audit_saved
-from mialib.auditing.inputs import Records, SavedAnswers
+from mialib.auditing.inputs import Records
+from mialib.auditing.saved import SavedAnswers
 from mialib.auditing.refits import OnPlatform
 from mialib.auditing.subjects import Opening, Subject
 from mialib.base.seeding import child

@@ -6,14 +6,19 @@ import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 
 from mialib.attack.answers import Answers, Inference
-from mialib.attack.shadow import halves
+from mialib.auditing.asking import Asked
 from mialib.auditing.canaries import epsilon_by_canaries
+from mialib.auditing.columns import align
 from mialib.auditing.findings import Findings
-from mialib.auditing.inputs import Records, apart, checked_vectors, class_numbers, join_records
-from mialib.auditing.panel import Said, as_columns
+from mialib.auditing.inputs import Records, apart
+from mialib.auditing.labels import class_numbers, known_classes
+from mialib.auditing.outputs import as_vectors
+from mialib.auditing.panel import Said, as_columns, halves_of
 from mialib.auditing.refits import OnPlatform, Refit, Trained
 from mialib.auditing.shadows import Shadows, train_halves, train_pool
+from mialib.auditing.structure import checks
 from mialib.auditing.subjects import PLAIN, Subject
+from mialib.auditing.tables import some
 from mialib.auditing.wording import FEW
 from mialib.base.seeding import child
 from mialib.base.validate import check_integer
@@ -100,46 +105,56 @@ def audit(model, in_, out, pool=None, settings=Settings(), opening=PLAIN, train=
     ValueError
         If records, labels or answers are not what they must be.
     """
-    subject, remarks = Subject.from_model(model, opening), []
+    subject = Subject.from_model(model, opening)
+    model_itself = subject.estimator
     if train is not None:
         subject = replace(subject, refit=train if hasattr(train, "answers") else Trained(train, _name_of(train)))
-    in_, out = (subject.known(_records(part)) for part in (in_, out))
+    parts = {"in": _records(in_), "out": _records(out)} | ({} if pool is None else {"in the pool": _records(pool)})
+    parts, remarks = align(parts, subject.names, subject.n_features, subject.kinds)
+    in_, out, pool = parts["in"], parts["out"], parts.get("in the pool")
     out, n_dropped = apart(in_, out, ("in", "out"), settings.drop_shared)
     if n_dropped:
         remarks.append(f"{n_dropped} records were given as both in and out, and left out of those out.")
-    both = join_records(in_, out)
-    vectors = checked_vectors(subject.ask(both.x), len(both), subject.partial)
-    n_classes = vectors.shape[1]
-    labels = class_numbers(both.labels, n_classes, subject.classes)
-    target = Answers(labels, vectors, np.repeat([True, False], [len(in_), len(out)]))
-    classes = np.arange(n_classes) if subject.classes is None else subject.classes
-    named = replace(both, labels=classes[labels])
-    shadows = _train_on_own(remarks, subject, named, labels, classes, settings)
+    found = Asked.of(subject, in_, out, opening, settings, remarks)
+    both, labels, classes = found.records, found.target.labels, found.classes
+    shadows = _train_on_own(remarks, subject, both, labels, classes, settings)
     if pool is not None:
-        pool, n_dropped = apart(both, subject.known(_records(pool)), ("in or out", "in the pool"), settings.drop_shared)
+        pool, n_dropped = apart(both, pool, ("in or out", "in the pool"), settings.drop_shared)
         if n_dropped:
             remarks.append(f"{n_dropped} records of the pool are in or out as well, and left out of it.")
-        size = settings.size or max(1, min(len(in_), len(pool) // 2))
-        of_pool = class_numbers(pool.labels, n_classes, subject.classes)
+        of_pool, said = class_numbers(pool.labels, len(classes), found.names)
+        known, foreign = known_classes(pool, of_pool, "in the pool", classes)
+        remarks += [*said, *foreign]
+        pool, of_pool = pool.take(np.flatnonzero(known)), of_pool[known]
+        largest = 1 if pool.groups is None else np.unique(pool.groups.astype(str), return_counts=True)[1].max()
+        size = settings.size or max(1, min(np.count_nonzero(found.target.member), (len(pool) + 1 - largest) // 2))
         pool, numbers = replace(pool, labels=classes[of_pool]), np.concatenate([labels, of_pool])
-        shadows.append(train_pool(subject.refit, named, pool, numbers, classes, size, settings))
+        shadows.append(train_pool(subject.refit, both, pool, numbers, classes, size, settings))
         remarks += _about_sizes(size, len(in_))
+    if both.weights is not None and isinstance(subject.refit, OnPlatform):
+        remarks.append("Shadow models are trained without the records' weights, which their kind does not take.")
     canaries = None
     if settings.canaries:
-        canaries = epsilon_by_canaries(subject.refit, named, target.member, classes, settings)
+        canaries = epsilon_by_canaries(subject.refit, both, found.target.member, classes, settings)
+    persons = None if both.groups is None else both.groups.astype(str)
     return Findings(
         subject.name,
-        target,
+        found.target,
         shadows,
         features=as_columns(both.x),
-        classes=subject.classes,
-        remarks=remarks,
-        blind=blind_auc(both.x, target.member, halves(target, child(settings.seed, 1)), settings.seed),
+        classes=found.names,
+        remarks=list(dict.fromkeys(remarks)),
+        beware=found.beware,
+        blind=blind_auc(both.x, found.target, persons, settings.seed),
         material=settings.material,
         epsilon=settings.epsilon,
         delta=settings.delta,
         canaries=canaries,
         seed=settings.seed,
+        ids=both.ids,
+        persons=persons,
+        by=both.by,
+        structure=checks(model_itself, in_) if model_itself is not None else (),
     )
 
 
@@ -150,9 +165,10 @@ def audit_kind(estimator, records, settings=Settings(), name="model"):
     models' pool.
     """
     records = _records(records)
-    parts = split(len(records), settings.size or len(records) // 4, child(settings.seed, 3))
+    persons = None if records.groups is None else np.unique(records.groups.astype(str), return_inverse=True)[1]
+    parts = split(len(records), settings.size or len(records) // 4, child(settings.seed, 3), persons)
     in_, out, pool = (records.take(rows) for rows in (parts.target_in, parts.target_out, parts.pool))
-    fitted = Refit(estimator).fit(in_.x, in_.labels, child(settings.seed, 4))
+    fitted = Refit(estimator).fit(in_.x, in_.labels, child(settings.seed, 4), in_.weights)
     subject = Subject.from_estimator(fitted, f"{name}, trained anew")
     return audit(subject, in_, out, pool, replace(settings, drop_shared=True))
 
@@ -183,24 +199,35 @@ def audit_platform(platform, data, size, settings=Settings(), name="model"):
 
 def audit_saved(saved, name, settings=Settings(), opening=PLAIN):
     """Return the `Findings` about a model by `SavedAnswers`, which are what `opening` says."""
-    vectors = checked_vectors(opening.vectors(saved.vectors), len(saved.labels), opening.partial)
-    answers = Answers(class_numbers(saved.labels, vectors.shape[1], saved.classes), vectors, saved.member)
-    shadows = []
+    n, rounded = len(saved.labels), opening.rounded
+    vectors, said = as_vectors(saved.vectors, n, logits=opening.logits, partial=opening.partial, rounded=rounded)
+    names = saved.classes if opening.classes is None else np.array(opening.classes)
+    labels, more = class_numbers(saved.labels, vectors.shape[1], names)
+    known = labels >= 0
+    if not known.all():
+        raise ValueError(f"labels such as {saved.labels[~known][0]!r} are no classes of the model, {some(names)}")
+    answers, shadows = Answers(labels, vectors, saved.member), []
     if saved.shadow.any():
         learned = answers.rows(saved.shadow)
         if len(np.unique(learned.member)) < 2:
             raise ValueError("the shadow models' answers are all in, or all out; an attack needs both to learn from")
         shadows.append(Shadows("as saved", "as saved", True, [learned]))
+    own = ~saved.shadow
+    checked = "by id" if saved.ids is not None else "not at all: there is no column id"
+    remark = f"Only answers were given: whether a record is both in and out was checked {checked}."
     return Findings(
         name,
-        answers.rows(~saved.shadow),
+        answers.rows(own),
         shadows,
-        classes=saved.classes,
-        remarks=["Only answers were given: whether a record is both in and out was checked by id, or not at all."],
+        classes=names,
+        remarks=[*saved.remarks, *said, *more, remark],
         material=settings.material,
         epsilon=settings.epsilon,
         delta=settings.delta,
         seed=settings.seed,
+        ids=None if saved.ids is None else saved.ids[own],
+        persons=None if saved.groups is None else saved.groups[own].astype(str),
+        by={divides: of[own] for divides, of in saved.by.items()},
     )
 
 
@@ -236,19 +263,22 @@ def _about_sizes(size, n_in):
     return said
 
 
-def blind_auc(x, member, half, seed):
+def blind_auc(x, target, persons, seed):
     """Return how well members are told apart by their features alone, an AUC (Estimate).
 
     A forest learns from one of the `halves` of the records and is tried on the other, and the other way round. None
     where there are fewer than `FEW` members or non-members.
     """
+    member, half = target.member, halves_of(target, persons, child(seed, 1))
     if min(np.count_nonzero(member), np.count_nonzero(~member)) < FEW:
         return None
     x = as_columns(x)
     if len(x) > SEEN:
         rows = np.random.default_rng(seed).choice(len(x), SEEN, replace=False)
         x, member, half = x[rows], member[rows], half[rows]
+        persons = None if persons is None else persons[rows]
     forest, score = RandomForestClassifier(50, max_depth=8, random_state=seed), np.empty(len(x))
     for of in (0, 1):
         score[half == of] = forest.fit(x[half != of], member[half != of]).predict_proba(x[half == of])[:, 1]
-    return Said(Inference(member, score, score > 0.5), half).auc()
+    said = Said(Inference(member, score, score > 0.5), half)
+    return (said if persons is None else said.by_person(persons)).auc()

@@ -41,6 +41,6 @@ def epsilon_by_canaries(refit, both, member, classes, settings):
     trained_on = both.take(np.concatenate([np.flatnonzero(member), rows[in_]]))
     labels = trained_on.labels.copy()
     labels[np.count_nonzero(member) :] = classes[wrong[in_]]
-    model = refit.fit(trained_on.x, labels, child(settings.seed, 8))
+    model = refit.fit(trained_on.x, labels, child(settings.seed, 8), trained_on.weights)
     vectors = ask(model, both.take(rows).x, classes)
     return canary_epsilon(in_, vectors[np.arange(len(rows)), wrong], settings.delta)

@@ -9,9 +9,8 @@ import numpy as np
 from mialib import metrics
 from mialib.attack.answers import Answers
 from mialib.attack.epsilon import held_out_epsilon
-from mialib.attack.shadow import halves
 from mialib.auditing import wording
-from mialib.auditing.panel import ATTACKS, GAP, Case
+from mialib.auditing.panel import ATTACKS, GAP, Case, halves_of
 from mialib.auditing.verdict import FAMILY, LEVEL, OF_GROUPS, RATES, decide
 from mialib.base.seeding import child
 from mialib.metrics import Estimate
@@ -41,6 +40,8 @@ class Findings:
         What the model calls its classes; otherwise by number.
     remarks : sequence of str
         What this audit in particular cannot say.
+    beware : sequence of str
+        Sentences that belong to the verdict.
     blind : Estimate or None
         How well members are told apart by their features alone, without the model: an AUC.
     material : float
@@ -68,6 +69,7 @@ class Findings:
     features: np.ndarray | None = None
     classes: Sequence | None = None
     remarks: Sequence[str] = ()
+    beware: Sequence[str] = ()
     blind: Estimate | None = None
     material: float = 0.55
     epsilon: float | None = None
@@ -109,15 +111,29 @@ class Findings:
     @cached_property
     def half(self):
         """The halves of the records, of which one judges what was learned from the other (ndarray of int)."""
-        return halves(self.target, child(self.seed, 1))
+        return halves_of(self.target, self.persons, child(self.seed, 1))
 
     def _case(self):
         return Case(self.target, self.half, tuple(self.shadows), self.features, child(self.seed, 0))
 
     @cached_property
-    def attacks(self):
-        """What each attack says (dict of str to `mialib.auditing.panel.Said`)."""
+    def by_record(self):
+        """What each attack says of each record (dict of str to `mialib.auditing.panel.Said`)."""
         return self._case().run()
+
+    @cached_property
+    def attacks(self):
+        """What each attack says, by which it is judged: of each person, where `persons` are known, else `by_record`."""
+        return self._judged(self.by_record)
+
+    def _judged(self, said):
+        """Return what attacks say about the persons whose the records are, where these are known."""
+        return said if self.persons is None else {name: of.by_person(self.persons) for name, of in said.items()}
+
+    def _judged_alone(self, rows):
+        """Return what attacks say about some of the records, or the persons whose they are."""
+        some = {name: of.rows(rows) for name, of in self.by_record.items()}
+        return some if self.persons is None else {name: of.by_person(self.persons[rows]) for name, of in some.items()}
 
     @cached_property
     def verdict(self):
@@ -126,8 +142,10 @@ class Findings:
 
     @property
     def fewer(self):
-        """Number of members or of non-members, whichever are fewer (int)."""
-        return min(self.n_in, self.n_out)
+        """Number of members or of non-members, whichever are fewer: of persons, where these are known (int)."""
+        if self.persons is None:
+            return min(self.n_in, self.n_out)
+        return min(len(np.unique(self.persons[self.target.member == side])) for side in (True, False))
 
     @property
     def strongest(self):
@@ -135,22 +153,32 @@ class Findings:
         return self.verdict.strongest.attack
 
     @cached_property
-    def groups(self):
-        """How well members of each class are told apart: AUC, and by which attack (dict of str to tuple).
+    def classes_alone(self):
+        """The records of each class, by its name (dict of str to ndarray of bool)."""
+        return {self.class_name(c): self.target.labels == c for c in np.unique(self.target.labels)}
 
-        The attack is that of the highest lower bound; the interval (Bonferroni) knows how many classes and attacks
-        there are. Classes with fewer than 4 records in or out are left out.
+    @cached_property
+    def subgroups(self):
+        """The records of each subgroup, by what divides them and its name (dict of str to ndarray of bool)."""
+        return {f"{name} = {value}": of == value for name, of in self.by.items() for value in np.unique(of)}
+
+    @cached_property
+    def groups(self):
+        """How well members of each class and subgroup are told apart: AUC, and by which attack (dict of str to tuple).
+
+        The attack is that of the highest lower bound; the interval (Bonferroni) knows how many classes, subgroups and
+        attacks there are. Those with fewer than 4 records in or out are left out.
         """
+        alone = self.classes_alone if len(self.classes_alone) > 1 else {}
         rows = {
-            self.class_name(c): self.target.labels == c
-            for c in np.unique(self.target.labels)
-            if min(np.bincount(self.target.member[self.target.labels == c], minlength=2)) >= 4
+            name: of
+            for name, of in (alone | self.subgroups).items()
+            if min(np.bincount(self.target.member[of], minlength=2)) >= 4
         }
-        if len(np.unique(self.target.labels)) < 2 or not rows:
-            return {}
-        level, found = 1 - 2 * FAMILY * OF_GROUPS / (len(rows) * len(ATTACKS)), {}
-        for name, of_class in rows.items():
-            estimates = {attack: said.rows(of_class).auc(level) for attack, said in self.attacks.items()}
+        found = {}
+        for name, of in rows.items():
+            level = 1 - 2 * FAMILY * OF_GROUPS / (len(rows) * len(ATTACKS))
+            estimates = {attack: said.auc(level) for attack, said in self._judged_alone(of).items()}
             judged = {attack: e for attack, e in estimates.items() if e == e}
             if judged:
                 best = max(judged, key=lambda attack: judged[attack].low)
@@ -186,20 +214,24 @@ class Findings:
 
     def by_class(self):
         """Return for each class its counts, accuracies and how well members are told apart (dict of str to dict)."""
-        rows = {}
-        for c in np.unique(self.target.labels):
-            target, name = self.target.rows(self.target.labels == c), self.class_name(c)
-            auc, attack = self.groups.get(name, (metrics.UNDEFINED, "–"))
-            rows[name] = {
-                "in": int(np.count_nonzero(target.member)),
-                "out": int(np.count_nonzero(~target.member)),
-                "train accuracy": float(target.train_accuracy),
-                "test accuracy": float(target.test_accuracy),
-                "AUC": auc,
-                "attack": attack,
-                "leaks": bool(auc.low > metrics.BASELINE),
-            }
-        return rows
+        return {name: self._alone(name, of) for name, of in self.classes_alone.items()}
+
+    def by_subgroup(self):
+        """Return the same for each subgroup."""
+        return {name: self._alone(name, of) for name, of in self.subgroups.items()}
+
+    def _alone(self, name, rows):
+        target = self.target.rows(rows)
+        auc, attack = self.groups.get(name, (metrics.UNDEFINED, "–"))
+        return {
+            "in": int(np.count_nonzero(target.member)),
+            "out": int(np.count_nonzero(~target.member)),
+            "train accuracy": float(target.train_accuracy),
+            "test accuracy": float(target.test_accuracy),
+            "AUC": auc,
+            "attack": attack,
+            "leaks": bool(auc.low > metrics.BASELINE),
+        }
 
     def beyond_overfitting(self):
         """Return accuracy of the gap attack, of the strongest, and what the latter adds (dict of str to Estimate)."""
@@ -229,7 +261,7 @@ class Findings:
 
     def exposed(self, n=10):
         """Return the members of the strongest attack's highest scores, a list of dict, each with its false alarms."""
-        found = self.attacks[self.strongest].inference
+        found = self.by_record[self.strongest].inference
         probability = metrics.true_class_probability(self.target.labels, self.target.vectors)
         members = np.flatnonzero(self.target.member)
         order = members[np.lexsort((-probability[members], -np.nan_to_num(found.score[members], nan=-np.inf)))][:n]
@@ -267,7 +299,7 @@ class Findings:
                 target=replace(self.target, vectors=vectors),
                 shadows=tuple(of.behind(kind) for of in self.shadows),
             )
-            said = case.run([name for name in self.attacks if name in BEHIND])
+            said = self._judged(case.run([name for name in self.attacks if name in BEHIND]))
         best = max(said, key=lambda name: np.nan_to_num(said[name].auc().low))
         same = np.mean(vectors.argmax(axis=1) == self.target.vectors.argmax(axis=1))
         return {
@@ -282,7 +314,11 @@ class Findings:
         """What is proved of ε (dict): the lower bound, by which attack, that of canaries, and what is promised."""
         fair = {name: said.inference.score for name, said in self.attacks.items() if said.half is None}
         fair = {name: score for name, score in fair.items() if not np.isnan(score).any()}
-        found, attack = held_out_epsilon(self.target.member, fair, self.half, self.delta)
+        member, half = self.target.member, self.half
+        if self.persons is not None:
+            _, first = np.unique(self.persons, return_index=True)
+            member, half = member[first], half[first]
+        found, attack = held_out_epsilon(member, fair, half, self.delta)
         return {
             "lower bound": found,
             "attack": attack,
@@ -339,6 +375,7 @@ class Findings:
                 "overall": self.overall,
                 "between seeds": self.between_seeds(),
                 "by class": self.by_class(),
+                "by subgroup": self.by_subgroup(),
                 "beyond overfitting": self.beyond_overfitting(),
                 "precision by prior": self.precision_at(),
                 "threshold at 1 % FPR": self.threshold_at(0.01),

@@ -11,7 +11,7 @@ from mialib import metrics
 from mialib.attack import lira, rmia
 from mialib.attack.answers import Answers, Inference
 from mialib.attack.quantiles import QuantileAttack
-from mialib.attack.shadow import LearnedAttack, infer_from_own
+from mialib.attack.shadow import LearnedAttack, halves, infer_from_own
 from mialib.attack.thresholds import (
     ClassThresholdAttack,
     GapAttack,
@@ -74,12 +74,36 @@ class Said:
         of_half, of_decided = (None if each is None else each[which] for each in (self.half, self.decided))
         return Said(self.inference.rows(which), of_half, of_decided)
 
+    def by_person(self, persons):
+        """Return what it says about persons: the mean score of each one's records, and what most of these say."""
+        _, first, back = np.unique(persons, return_index=True, return_inverse=True)
+        one = [None if each is None else each[first] for each in (self.half, self.decided)]
+        per_seed = [_by_person(of, first, back) for of in self.per_seed]
+        return Said(_by_person(self.inference, first, back), *one, per_seed, self.seconds)
+
     def between_seeds(self):
         """Return balanced accuracy and AUC between seeds, with Student's interval, or None where there is one seed."""
         if len(self.per_seed) < 2:
             return None
         accuracies = [metrics.balanced_accuracy(of.member, of.inferred) for of in self.per_seed]
         return {"accuracy": metrics.mean(accuracies), "AUC": metrics.mean([of.auc for of in self.per_seed])}
+
+
+def _by_person(inference, first, back):
+    """Return an inference about persons, whose records are `back`, and of each the `first`."""
+    judged = inference.judged
+    n = np.maximum(np.bincount(back, judged), 1)
+    score = np.bincount(back, np.where(judged, inference.score, 0)) / n
+    score[np.bincount(back, judged) == 0] = np.nan
+    return Inference(inference.member[first], score, np.bincount(back, inference.inferred) / n > 0.5)
+
+
+def halves_of(target, persons, seed):
+    """Return `halves` of a target's answers; where persons are given, all records of one are in the same half."""
+    if persons is None:
+        return halves(target, seed)
+    _, first, back = np.unique(persons, return_index=True, return_inverse=True)
+    return halves(target.rows(first), seed)[back]
 
 
 def _over(half, inference, statistic):
@@ -223,7 +247,14 @@ def _smallest(vectors):
 
 
 def as_columns(x):
-    """Return records as numbers, float64 of shape (n, f): text by number, what is missing as 0."""
+    """Return records as numbers, float64 of shape (n, f): text by number, dates by time, what is missing as 0."""
+    x = pd.DataFrame(x) if isinstance(x, np.ndarray) and x.dtype.kind in "OUT" else x
     if isinstance(x, pd.DataFrame):
-        x = x.apply(lambda c: c if pd.api.types.is_numeric_dtype(c) else pd.factorize(c)[0]).to_numpy(np.float64)
+        x = x.apply(_numbered).to_numpy(np.float64)
     return np.nan_to_num(np.asarray(x, np.float64).reshape(len(x), -1))
+
+
+def _numbered(column):
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return column.astype(np.int64)
+    return column if pd.api.types.is_numeric_dtype(column) else pd.factorize(column)[0]

@@ -13,6 +13,7 @@ import torch
 from scipy.special import softmax
 from sklearn.base import BaseEstimator
 
+from mialib.base.machine import progress
 from mialib.base.validate import TOLERANCE
 from mialib.datasets.dataset import Dataset, Provenance, array_sha256
 from mialib.datasets.features import as_features
@@ -30,9 +31,13 @@ class Refit:
     estimator: BaseEstimator
     known = True
 
-    def fit(self, x, labels, seed):
-        """Return a copy, fitted with the user's labels."""
-        return seeded(self.estimator, seed).fit(x, labels)
+    def fit(self, x, labels, seed, weights=None):
+        """Return a copy, fitted with the user's labels, and weights if there are any."""
+        fresh = seeded(self.estimator, seed)
+        if weights is None:
+            return fresh.fit(x, labels)
+        last = f"{fresh.steps[-1][0]}__" if hasattr(fresh, "steps") else ""
+        return fresh.fit(x, labels, **{f"{last}sample_weight": weights})
 
     def answers(self, records, classes, in_, asked, seeds):
         """Return what k models say, trained on the rows `in_` of some `Records` and asked about the rows `asked`.
@@ -46,8 +51,9 @@ class Refit:
         started = time.perf_counter()
         first = _fit_and_ask(*jobs[0])
         worth_it = (time.perf_counter() - started) * len(jobs) > STARTING
-        rest = joblib.Parallel(-1 if worth_it else 1)(joblib.delayed(_fit_and_ask)(*job) for job in jobs[1:])
-        return np.stack([first, *rest])
+        run = joblib.Parallel(-1 if worth_it else 1, return_as="generator")
+        rest = run(joblib.delayed(_fit_and_ask)(*job) for job in jobs[1:])
+        return np.stack([first, *progress("shadow models", "model", rest, len(jobs) - 1)])
 
     def __str__(self):
         last = self.estimator[-1] if hasattr(self.estimator, "steps") else self.estimator
@@ -56,7 +62,7 @@ class Refit:
 
 @dataclass(frozen=True)
 class Trained:
-    """Train models by a function of the user's, ``function(x, labels, seed)``.
+    """Train models by a function of the user's, ``function(x, labels, seed)``, or with ``weights`` as the fourth.
 
     What it returns has ``predict_proba``, or is called with records and returns logits or probabilities.
     """
@@ -79,13 +85,15 @@ class Trained:
         finally:
             sys.path.pop(0)
 
-    def fit(self, x, labels, seed):
+    def fit(self, x, labels, seed, weights=None):
         """Return a model."""
-        return self.function(x, labels, int(np.random.default_rng(seed).integers(2**31)))
+        more = () if weights is None else (weights,)
+        return self.function(x, labels, int(np.random.default_rng(seed).integers(2**31)), *more)
 
     def answers(self, records, classes, in_, asked, seeds):
         """Return what k models say, one after the other; see `Refit.answers`."""
         jobs = zip(in_, asked, seeds, strict=True)
+        jobs = progress("shadow models", "model", list(jobs))
         return np.stack([_fit_and_ask(self, records.take(i), classes, records.take(a).x, s) for i, a, s in jobs])
 
     def __str__(self):
@@ -135,7 +143,7 @@ class OnPlatform:
     platform: object
     known: bool = False
 
-    def fit(self, x, labels, seed):
+    def fit(self, x, labels, seed, weights=None):
         """Return a model of the classes that the labels have, with ``predict_proba`` and ``classes_``."""
         classes = np.unique(labels)
         data = self._dataset(x, labels, classes)
@@ -226,4 +234,4 @@ def ask(model, x, classes):
 
 
 def _fit_and_ask(kind, trained_on, classes, asked, seed):
-    return ask(kind.fit(trained_on.x, trained_on.labels, seed), asked, classes)
+    return ask(kind.fit(trained_on.x, trained_on.labels, seed, trained_on.weights), asked, classes)

@@ -69,20 +69,30 @@ class Shadows:
 def train_halves(refit, both, labels, classes, settings):
     """Return `Shadows` trained on random halves of the records in and out, whatever is in and whatever out.
 
-    Half and rest are of two models each, with as many of each class, so that every record is in for half of the models.
+    Half and rest are of two models each, with as many of each class, so that every record is in for half of the models;
+    records of one person are in together.
     """
+    if both.groups is not None:
+        _, first, back = np.unique(both.groups.astype(str), return_index=True, return_inverse=True)
 
     def draw(seed):
         rng, made = np.random.default_rng(seed), []
         for _ in range((settings.n_shadow + 1) // 2):
-            order = rng.permutation(len(labels))
-            order = order[np.argsort(labels[order], kind="stable")]
-            side = (np.arange(len(order)) + rng.integers(2)) % 2 == 0
-            made += [np.sort(order[side]), np.sort(order[~side])]
+            side = _sides(labels, rng) if both.groups is None else _sides(labels[first], rng)[back]
+            made += [np.flatnonzero(side), np.flatnonzero(~side)]
         few = min(map(len, made))
         return [(rng.permutation(rows)[:few], ()) for rows in made[: settings.n_shadow]]
 
     return _train(HALVES, refit, both, labels, classes, draw, len(labels), settings, 5)
+
+
+def _sides(labels, rng):
+    """Return a random half of some labels, as many of each class as can be, ndarray of bool."""
+    order = rng.permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    side = np.empty(len(order), bool)
+    side[order] = (np.arange(len(order)) + rng.integers(2)) % 2 == 0
+    return side
 
 
 def train_pool(refit, both, pool, labels, classes, size, settings):
@@ -90,12 +100,14 @@ def train_pool(refit, both, pool, labels, classes, size, settings):
 
     `labels` are the numbers of the classes, of the records in and out and then of the pool.
     """
+    records = join_records(both, pool)
+    persons = None if records.groups is None else np.unique(records.groups.astype(str), return_inverse=True)[1]
 
     def draw(seed):
-        drawn = shadow_sets(len(both) + np.arange(len(pool)), settings.n_shadow, size, seed)
+        drawn = shadow_sets(len(both) + np.arange(len(pool)), settings.n_shadow, size, seed, groups=persons)
         return [(in_, (*in_, *out)) for in_, out in zip(drawn.in_, drawn.out, strict=True)]
 
-    return _train(POOL, refit, join_records(both, pool), labels, classes, draw, len(both), settings, 6)
+    return _train(POOL, refit, records, labels, classes, draw, len(both), settings, 6)
 
 
 def _train(source, refit, records, labels, classes, draw, n_own, settings, stream):

@@ -34,6 +34,10 @@ class Opening:
         Between the layers of a safetensors file, which does not say it.
     epochs : int
         Passes over the training records of shadow networks.
+    rounded : bool
+        Its vectors are rounded: they are made to sum to one.
+    classes : tuple of str, optional
+        What the classes are called, in the order of its vectors, where the model does not say.
     """
 
     logits: bool = False
@@ -42,6 +46,8 @@ class Opening:
     allow_pickle: bool = False
     activation: str = "relu"
     epochs: int = 100
+    rounded: bool = False
+    classes: tuple[str, ...] | None = None
 
     @property
     def stand_in(self):
@@ -81,6 +87,8 @@ class Subject:
         What was done to its answers, or must be known of them: sentences for the report.
     task : {"classification", "regression"}
         A regressor is asked for values, shape (n,).
+    estimator : estimator, optional
+        The model itself, where it is one, whose structure can be looked at.
     """
 
     name: str
@@ -93,12 +101,7 @@ class Subject:
     kinds: dict = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     task: str = "classification"
-
-    def known(self, records):
-        """Return `Records` with the columns that the model knows, in its order; a ValueError if one is missing."""
-        if self.names is None or not isinstance(records.x, pd.DataFrame):
-            return records
-        return replace(records, x=_as_fitted(records.x, self.names))
+    estimator: object = None
 
     @classmethod
     def from_model(cls, model, opening=PLAIN):
@@ -139,7 +142,9 @@ class Subject:
         def ask(x):
             return estimator.predict_proba(_as_fitted(x, names))
 
-        return cls(name, ask, Refit(estimator), np.asarray(estimator.classes_), opening.partial, names)
+        n_features = getattr(estimator, "n_features_in_", None)
+        classes = np.asarray(estimator.classes_)
+        return cls(name, ask, Refit(estimator), classes, opening.partial, names, n_features, estimator=estimator)
 
     @classmethod
     def from_file(cls, path, opening=PLAIN):

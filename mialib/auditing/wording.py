@@ -91,7 +91,8 @@ def sentence(findings):
         if verdict.strongest.leaks:
             text = f"Membership leaks: {verdict.strongest.attack}, of {n_attacks} attacks, {_told(verdict.strongest)}."
         if verdict.groups:
-            text += f" It leaks inside single classes: {_some(verdict.groups)}."
+            inside = "single classes or subgroups" if findings.by else "single classes"
+            text += f" It leaks inside {inside}: {_some(verdict.groups)}."
     elif verdict.outcome == NO_LEAK:
         kind = "" if findings.has_own_kind else " by attacks without shadow models of the model's own kind"
         text = (
@@ -115,7 +116,21 @@ def sentence(findings):
             f" Beware: the model is right on fewer of the records in ({float(findings.target.train_accuracy):.1%}) "
             f"than of those out ({float(findings.target.test_accuracy):.1%}); check which records are which."
         )
-    return text
+    return " ".join([text, *about_guessing(findings), *findings.beware])
+
+
+def about_guessing(findings):
+    """Return a warning if a guess knows the classes of the records in better than the model, a list of sentences."""
+    target = findings.target
+    share = np.bincount(target.labels[target.member]) / findings.n_in
+    guess, right = float(share @ share), target.train_accuracy
+    if right.high >= guess:
+        return []
+    return [
+        f"Beware: the model is right on {float(right):.1%} of the records in, fewer than a guess by the shares of the "
+        f"classes ({guess:.1%}); check that labels and the columns of the answers count the classes alike (from 0, or "
+        "from 1), and that features are scaled as in training."
+    ]
 
 
 def _told(bound):

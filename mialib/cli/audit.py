@@ -1,23 +1,42 @@
 """The command ``mia audit``."""
 
+import shlex
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 SAVED = (".csv", ".parquet", ".npz")
+
+NEEDED = """mia audit MODEL --in MEMBERS --out OTHERS [--label COLUMN]
+MODEL: a file (.skops, .onnx, .pt, .pt2, .safetensors, ...), the address of a service, or saved answers.
+MEMBERS, OTHERS: tables (.csv, .parquet) or arrays (.npz) with labels, of records that it was trained on, and not.
+Best with at least 200 records on each side, and with --train MODULE:FUNCTION for anything but scikit-learn.
+mia audit --example FOLDER shows one from end to end; mia audit --help has all options."""
 
 
 def add_options(option):
     """Add the options of ``mia audit`` by `option`, the function that adds one."""
     option(
         "model",
-        help="a model file (.skops, .onnx, .pt, .safetensors), the http address of a service, or saved answers "
-        "(.csv, .parquet or .npz with label, member and the prediction vectors)",
+        nargs="?",
+        help="a model file (.skops, .onnx, .pt, .pt2, .safetensors, .json or .ubj of XGBoost, .txt of LightGBM, .cbm, "
+        ".keras), the http address of a service, or saved answers (.csv, .parquet or .npz with label, member and the "
+        "prediction vectors)",
     )
+    option("--example", type=Path, metavar="FOLDER", help="write a small model and its tables there, and audit them")
     option("--in", dest="in_", type=Path, metavar="FILE", help="records that the model was trained on")
     option("--out", type=Path, metavar="FILE", help="records that it was not trained on")
     option("--pool", type=Path, metavar="FILE", help="others again, on which shadow models are trained")
+    option("--answers-in", type=Path, metavar="FILE", help="instead of a model: its saved answers about records in")
+    option("--answers-out", type=Path, metavar="FILE", help="and about records out")
     option("--data", type=Path, metavar="FILE", help="instead: records to train such a model on anew")
-    option("--label", default="label", metavar="COLUMN", help="the column of the classes")
+    option("--label", default="label", metavar="COLUMN", help="the column of the classes, or of a regressor's values")
+    option("--id", metavar="COLUMN", help="what a record is called, kept for the report and never a feature")
+    option("--group", metavar="COLUMN", help="whose record it is: persons are judged, and stand on one side")
+    option("--by", action="append", default=[], metavar="COLUMN", help="subgroups that are looked at one by one")
+    option("--weights", metavar="COLUMN", help="with which the model is fitted")
+    option("--drop", action="append", default=[], metavar="COLUMN", help="a column that is no feature")
+    option("--classes", type=_listed, metavar="A,B,...", help="in the order of the answers, if the model does not say")
     option("--shadows", type=int, default=8, help="how many shadow models, from each seed")
     option("--seeds", type=int, help="from how many seeds; by default 3 if a refit takes under 10 s, else 1")
     option("--size", type=int, help="records that each shadow model of the pool is trained on")
@@ -29,6 +48,7 @@ def add_options(option):
     option("--canaries", type=int, default=0, help="records with wrong labels in a training run of their own")
     option("--drop-shared", action="store_true", help="leave out records that are in an earlier set too")
     option("--logits", action="store_true", help="the model gives logits")
+    option("--rounded", action="store_true", help="its vectors are rounded, and are made to sum to one")
     option("--partial", action="store_true", help="its vectors leave classes out")
     option("--trust", action="append", default=[], metavar="TYPE", help="a type in a skops file")
     option("--allow-pickle", action="store_true", help="open a pickle; it can run anything")
@@ -37,41 +57,92 @@ def add_options(option):
     option("--name", default="target", help="of the model at a service")
     option("--budget", type=int, help="queries that may be sent to a service")
     option("--seed", type=int, default=0)
+    option("--fail-above", type=float, metavar="X", help="exit with 3 if accuracy or AUC is above, 4 if undecided")
     option("-o", "--output", type=Path, default=Path("audit.html"))
 
 
+def _listed(text):
+    return tuple(text.split(","))
+
+
 def audit(arguments):
-    """Say how much a model leaks about who was in its training set: an HTML report and a JSON file."""
+    """Say how much a model leaks about who was in its training set: a report as HTML, JSON and CSV."""
+    if arguments.example:
+        return _example(arguments)
+    if not (arguments.model or arguments.answers_in):
+        print(NEEDED)
+        return 2
     try:
-        from mialib.auditing import report
+        from mialib.auditing import recommendation, report
     except ModuleNotFoundError as error:
         raise ValueError(f'mia audit needs {error.name}; install it with pip install "mialib[audit]"') from error
     if arguments.output.suffix != ".html":
-        raise ValueError(f"{arguments.output} does not end in .html; the JSON file comes beside it")
+        raise ValueError(f"{arguments.output} does not end in .html; JSON and CSV come beside it")
     findings = _findings(arguments)
-    page, content = report.save(findings, arguments.output)
-    print(f"{findings.sentence()}\n{page}\n{content}")
+    written = report.save(findings, arguments.output)
+    print(findings.sentence(), recommendation.recommend(findings), *written, sep="\n")
+    if arguments.fail_above is None:
+        return 0
+    above = recommendation.verdict_above(findings, arguments.fail_above)
+    print(f"Accuracy and AUC against {arguments.fail_above}: {above}.")
+    return {"below": 0, "above": 3, "undecided": 4}[above]
+
+
+def _example(arguments):
+    from mialib.auditing.example import write
+    from mialib.cli.main import main
+
+    words = write(arguments.example)
+    print(f"$ {shlex.join(['mia', *words])}", flush=True)
+    return main(words)
 
 
 def _findings(arguments):
-    from mialib.auditing import audit, inputs, subjects
+    from mialib.auditing import audit, filing, inputs, saved, subjects
 
     names = ("size", "seeds", "material", "epsilon", "delta", "canaries", "drop_shared", "seed")
     settings = audit.Settings(arguments.shadows, **{name: getattr(arguments, name) for name in names})
-    names = ("logits", "partial", "trust", "allow_pickle", "activation", "epochs")
+    names = ("logits", "partial", "rounded", "trust", "allow_pickle", "activation", "epochs", "classes")
     opening = subjects.Opening(**{name: getattr(arguments, name) for name in names})
-    if Path(arguments.model).suffix in SAVED:
-        answers = inputs.SavedAnswers.from_file(arguments.model, arguments.label)
-        return audit.audit_saved(answers, Path(arguments.model).name, settings, opening)
+    a = arguments
+    roles = inputs.Roles(a.label, a.id, a.group, tuple(a.by), a.weights, tuple(a.drop))
+    if arguments.answers_in:
+        if not arguments.answers_out or arguments.model:
+            raise ValueError("--answers-in needs --answers-out, and no model; both together say what a model answered")
+        answers = saved.SavedAnswers.from_files(arguments.answers_in, arguments.answers_out, roles, opening.classes)
+        found = audit.audit_saved(answers, arguments.answers_in.name, settings, opening)
+    elif Path(arguments.model).suffix in SAVED:
+        answers = saved.SavedAnswers.from_file(arguments.model, roles, opening.classes)
+        found = audit.audit_saved(answers, Path(arguments.model).name, settings, opening)
+    else:
+        found = _of_model(arguments, settings, opening, roles)
+    files = {
+        "model": arguments.model,
+        "in": arguments.in_,
+        "out": arguments.out,
+        "pool": arguments.pool,
+        "data": arguments.data,
+        "answers in": arguments.answers_in,
+        "answers out": arguments.answers_out,
+        "like": arguments.like,
+    }
+    command = shlex.join(["mia", "audit", *sys.argv[2:]])
+    return replace(found, filing=filing.Filing.now(settings, opening, command, files))
+
+
+def _of_model(arguments, settings, opening, roles):
+    from mialib.auditing import audit, inputs
+
     subject = _subject(arguments, opening)
+
+    def read(path):
+        return path and inputs.Records.from_file(path, roles, subject.names, subject.kinds)
+
     if arguments.data:
-        records = inputs.Records.from_file(arguments.data, arguments.label)
-        return audit.audit_kind(subject.refit.estimator, records, settings, subject.name)
+        return audit.audit_kind(subject.refit.estimator, read(arguments.data), settings, subject.name)
     if not (arguments.in_ and arguments.out):
         raise ValueError("give records with --in and --out, or with --data alone to train such a model anew")
-    parts = (arguments.in_, arguments.out, arguments.pool)
-    in_, out, pool = (path and inputs.Records.from_file(path, arguments.label) for path in parts)
-    return audit.audit(subject, in_, out, pool, settings)
+    return audit.audit(subject, *map(read, (arguments.in_, arguments.out, arguments.pool)), settings, opening)
 
 
 def _subject(arguments, opening):

@@ -16,9 +16,10 @@ from skops import io
 from mialib import metrics
 from mialib.auditing import report
 from mialib.auditing.audit import Settings, audit, audit_kind, audit_saved, blind_auc
-from mialib.auditing.inputs import Records, SavedAnswers
+from mialib.auditing.inputs import Records
 from mialib.auditing.panel import ATTACKS, WITHOUT_SHADOWS
 from mialib.auditing.refits import Refit
+from mialib.auditing.saved import SavedAnswers
 from mialib.auditing.subjects import Opening, Subject
 from mialib.base.seeding import children
 from mialib.cli import main

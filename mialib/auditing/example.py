@@ -1,0 +1,46 @@
+"""A small model and its tables, to see an audit from end to end."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+N = 400
+"""People in each table."""
+
+
+def people(n, seed):
+    """Return a table of made-up people, whose income hangs on the rest and on chance, DataFrame of n rows."""
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame(
+        {
+            "person": np.arange(n) + 1,
+            "age": rng.integers(18, 80, n),
+            "hours": rng.normal(38, 9, n).round(1),
+            "town": rng.choice(["Ashby", "Brook", "Colne"], n),
+            "married": rng.random(n) < 0.5,
+        }
+    )
+    sure = (table["age"] - 45) / 15 + (table["hours"] - 38) / 9 + table["married"] + rng.normal(0, 2, n)
+    return table.assign(income=np.where(sure > 0.5, "high", "low"))
+
+
+def write(folder, seed=0):
+    """Write a forest, and the people whom it knows, others, and a pool; return the words of ``mia`` that audit it."""
+    from skops import io
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    everyone = people(4 * N, seed)
+    for name, start, stop in (("in", 0, N), ("out", N, 2 * N), ("pool", 2 * N, 4 * N)):
+        everyone[start:stop].to_csv(folder / f"{name}.csv", index=False)
+    x, y = everyone[:N].drop(columns=["person", "income"]), everyone["income"][:N]
+    columns = make_column_transformer((OneHotEncoder(), ["town"]), remainder="passthrough")
+    io.dump(make_pipeline(columns, RandomForestClassifier(50, random_state=seed)).fit(x, y), folder / "forest.skops")
+    words = ["audit", str(folder / "forest.skops"), "--trust", "sklearn.tree._tree.Tree", "--label", "income"]
+    words += [word for name in ("in", "out", "pool") for word in (f"--{name}", str(folder / f"{name}.csv"))]
+    return [*words, "--id", "person", "--by", "town", "-o", str(folder / "audit.html")]
