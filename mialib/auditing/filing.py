@@ -146,12 +146,15 @@ class Filing:
     def to_dict(self):
         """Return this as a dict that JSON can hold."""
         named = {name.replace("_", " "): getattr(self, name) for name in self.__dataclass_fields__}
-        settings = {name: value if _is_plain(value) else redacted(str(value)) for name, value in self.settings.items()}
+        settings = {name: _plain(value) for name, value in self.settings.items()}
         return named | {"settings": settings, "inputs": [each.to_dict() for each in self.inputs]}
 
 
-def _is_plain(value):
-    return value is None or isinstance(value, bool | int | float)
+def _plain(value):
+    """Return a setting as JSON holds it: several values are one text."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return redacted(", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
 
 
 def _n_seeds(findings):

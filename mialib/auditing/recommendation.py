@@ -55,15 +55,14 @@ def recommend(findings):
     if holds:
         return Recommendation(
             WITHHOLD,
-            f"The model's file holds training records ({_found(holds[0])}): it is disclosive whatever the "
-            f"attacks find. A service that gives its answers alone is another matter: {by_answers.action}. "
-            f"{by_answers.reason}",
+            f"{holds[0].meaning} The file is disclosive whatever attacks find; a service that gives its answers alone "
+            f"is another matter ({by_answers.action}). {by_answers.reason}",
         )
     if concerns and by_answers.action in (RELEASE, FILTERS):
         return Recommendation(
             "undecided: the model's structure",
             f"{by_answers.reason} But its structure raises a concern that an output checker must judge "
-            f"({_found(concerns[0])}).",
+            f"({concerns[0].name}: {concerns[0].value:,} {concerns[0].unit}).",
         )
     return by_answers
 
@@ -76,6 +75,11 @@ def _by_answers(findings):
             "undecided: records in and out that are alike",
             f"The two sets can be told apart by their features alone (AUC {findings.blind}), so the audit does not "
             "show what the model itself discloses; audit it with records from one source.",
+        )
+    if _seem_swapped(findings):
+        return Recommendation(
+            "undecided: which records are in",
+            "The model does better on the records out than on those in; check which are which, and audit it again.",
         )
     proved = max(findings.privacy["lower bound"], findings.privacy["lower bound by canaries"] or 0)
     if findings.epsilon is not None and proved > findings.epsilon:
@@ -114,6 +118,10 @@ def _leaking(findings):
             f"bound is {row['at most']:.3f}), and {_kept(row, plain[1])}.",
         )
     no_filter = f"No output filter that was tried is shown to keep it below {material}."
+    if enough:
+        no_filter = "Behind output filters " + (
+            "single groups were not judged." if verdict.groups else "no shadow models of its own kind were tried."
+        )
     if overfits := _overfits(findings):
         return Recommendation(
             RETRAIN,
@@ -146,12 +154,15 @@ def _overfits(findings):
     return f"it is off by {of_in:.4g} on records in, by {of_out:.4g} on others" if of_in.high < of_out.low else ""
 
 
+def _seem_swapped(findings):
+    """Return whether the model surely does better on the records out."""
+    target = findings.target
+    if GAP in findings.attacks:
+        return target.train_accuracy.high < target.test_accuracy.low
+    return target.train_error.low > target.test_error.high
+
+
 def _figure(bound):
     """Return what an attack reaches, with its interval."""
     quantity = {"accuracy": "balanced accuracy"}.get(bound.quantity, bound.quantity)
     return f"{bound.attack} with a {quantity} of {bound.found}"
-
-
-def _found(check):
-    """Return what a check of the structure found."""
-    return f"{check.name}: {check.value:,} {check.unit}"

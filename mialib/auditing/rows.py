@@ -11,9 +11,10 @@ EXPOSED = 0.01
 """Members are exposed whose p-value is at most this."""
 
 HOW = (
-    "A p-value is one-sided and conformal: (1 + the number of records out that score at least as high by the strongest "
-    "attack) / (1 + the number of records out), the record itself never counted. Where the attack learned from half of "
-    "the records, it is among those of the other half. If nothing leaks, about 1 % of the records in have at most 0.01."
+    "A p-value is one-sided and conformal: (1 + the number of records out that score at least as high by the "
+    "strongest attack) / (1 + the number of records out), the record itself never counted. Where the attack learned "
+    "from one half of the records to judge the other, each half is compared with itself. If nothing leaks, about 1 % "
+    "of the records in have at most 0.01."
 )
 """How p-values are made, for whoever reads the report."""
 

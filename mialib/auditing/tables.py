@@ -118,4 +118,4 @@ def share(value):
 
 def listed(values):
     """Return a dict of settings, versions or the like in one line."""
-    return ", ".join(f"{name} {'–' if value is None else value}" for name, value in values.items())
+    return ", ".join(f"{name} {'–' if value in (None, '') else value}" for name, value in values.items())
