@@ -165,4 +165,4 @@ def _seem_swapped(findings):
 def _figure(bound):
     """Return what an attack reaches, with its interval."""
     quantity = {"accuracy": "balanced accuracy"}.get(bound.quantity, bound.quantity)
-    return f"{bound.attack} with a {quantity} of {bound.found}"
+    return f"{quantity} {bound.found} by {bound.attack}"

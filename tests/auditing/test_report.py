@@ -326,7 +326,7 @@ FINE = Check("residual degrees of freedom", 1000, "degrees of freedom", False, "
 @pytest.mark.parametrize(
     ("findings", "action", "reason"),
     [
-        (judged(NO_LEAK, TIGHT), RELEASE, "AUC of 0.500 [0.480, 0.520]"),
+        (judged(NO_LEAK, TIGHT), RELEASE, "AUC 0.500 [0.480, 0.520]"),
         (judged(NO_LEAK, TIGHT, structure=[FINE]), RELEASE, "No attack of 1 reaches 55%"),
         (judged(NO_LEAK, TIGHT, has_own_kind=False), "undecided: shadow models", "were not tried"),
         (judged(NO_LEAK, TIGHT, structure=[FREEDOM]), "undecided: the model's structure", "-1,000 degrees of freedom"),
@@ -344,7 +344,7 @@ FINE = Check("residual degrees of freedom", 1000, "degrees of freedom", False, "
         (judged(LEAKS, LEAKING, mitigations=USELESS), WITHHOLD, "No output filter that was tried"),
         (judged(LEAKS, LEAKING, mitigations=NO_HELP), WITHHOLD, "Overfitting does not explain it"),
         (judged(LEAKS, LEAKING, (0.6, 0.65, 0.7), mitigations=NO_HELP), RETRAIN, "gap attack alone is right for 65.0%"),
-        (judged(LEAKS, SMALL, mitigations=NO_HELP), RETRAIN, "AUC of 0.530 [0.510, 0.600]"),
+        (judged(LEAKS, SMALL, mitigations=NO_HELP), RETRAIN, "AUC 0.530 [0.510, 0.600]"),
     ],
 )
 def test_a_recommendation_says_no_more_than_the_intervals(findings, action, reason):
