@@ -204,7 +204,7 @@ def not_tested(findings, service=False):
     if findings.persons is None:
         said.append("Whether a person leaks who has several records: each record counts as another person's.")
     if not findings.by:
-        said.append("Leakage of subgroups other than the classes.")
+        said.append("Leakage of subgroups, such as regions: none were named.")
     if service:
         said.append("The service's own defences, such as limits on rates and logs of queries.")
     return said

@@ -109,7 +109,7 @@ def number(value):
     if not isinstance(value, Estimate) or np.isnan(value.low):
         return f"{value:.3f}"
     ends = (f"{end:.3f}" for end in (value, value.low, value.high))
-    return Markup('<span class="number">{}<br> <small>[{} to {}]</small></span>').format(*ends)
+    return Markup("{}<br> <small>[{} to {}]</small>").format(*ends)
 
 
 def share(value):
