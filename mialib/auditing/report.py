@@ -15,7 +15,7 @@ from mialib.auditing.filing import Filing, redacted
 from mialib.auditing.findings import plain
 from mialib.auditing.panel import GAP
 from mialib.auditing.recommendation import recommend
-from mialib.auditing.tables import cell, listed, number, share, tables
+from mialib.auditing.page import cell, listed, number, share, tables
 from mialib.base.machine import write_text
 from mialib.book.pictures import svg
 from mialib.datasets.files import file_sha256
