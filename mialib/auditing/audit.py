@@ -154,8 +154,15 @@ def audit(model, in_, out, pool=None, settings=Settings(), opening=PLAIN, train=
         ids=both.ids,
         persons=persons,
         by=both.by,
-        structure=checks(model_itself, in_) if model_itself is not None else (),
+        structure=_structure(model_itself, found, len(in_)),
     )
+
+
+def _structure(estimator, found, n_in):
+    """Return what the structure of the model tells, if it is one that can be looked into."""
+    if estimator is None:
+        return ()
+    return checks(estimator, found.records.take(np.arange(n_in)), lambda _: found.target.vectors[:n_in])
 
 
 def audit_kind(estimator, records, settings=Settings(), name="model"):

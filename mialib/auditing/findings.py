@@ -11,7 +11,7 @@ from mialib.attack.answers import Answers
 from mialib.attack.epsilon import held_out_epsilon
 from mialib.auditing import wording
 from mialib.auditing.panel import ATTACKS, GAP, Case, halves_of
-from mialib.auditing.verdict import FAMILY, LEVEL, OF_GROUPS, RATES, decide
+from mialib.auditing.verdict import FAMILY, LEVEL, OF_GROUPS, RATES, bounds_of, decide
 from mialib.base.seeding import child
 from mialib.metrics import Estimate
 from mialib.platforms.mitigations import LabelOnly, Rounding, Temperature, TopK
@@ -281,8 +281,8 @@ class Findings:
     def mitigations(self):
         """What attacks reach behind each output filter (§IX), which they learn behind as well (dict of str to dict).
 
-        Accuracy and AUC (`Estimate`) of the attack of the highest AUC behind it, its name, and the share of records
-        whose most likely class stays.
+        Accuracy and AUC (`Estimate`) of the attack of the highest AUC behind it, its name, the highest upper end of any
+        attack, whether everything material is ruled out, and the share of records whose most likely class stays.
         """
         kinds = [TopK(1), LabelOnly(), Rounding(3), Rounding(1), Temperature(5), Temperature(20)]
         if self.target.vectors.shape[1] > 3:
@@ -302,10 +302,13 @@ class Findings:
             said = self._judged(case.run([name for name in self.attacks if name in BEHIND]))
         best = max(said, key=lambda name: np.nan_to_num(said[name].auc().low))
         same = np.mean(vectors.argmax(axis=1) == self.target.vectors.argmax(axis=1))
+        bounds = bounds_of(said, self.material)
         return {
             "accuracy": said[best].accuracy(LEVEL),
             "AUC": said[best].auc(LEVEL),
             "attack": best,
+            "at most": max(bound.found.high for bound in bounds if bound.quantity not in RATES),
+            "ruled out": all(bound.ruled_out for bound in bounds),
             "same class": float(same),
         }
 
@@ -354,7 +357,7 @@ class Findings:
 
     def to_dict(self):
         """Return everything as plain dicts and lists that JSON can hold; a number that is not defined is None."""
-        return _plain(
+        return plain(
             {
                 "model": self.name,
                 "verdict": self.sentence(),
@@ -394,13 +397,14 @@ def _precision(tpr, fpr, prior):
     return float(tpr * prior / called) if called > 0 else float("nan")
 
 
-def _plain(value):
+def plain(value):
+    """Return a value with the types that JSON knows; a number that is not defined is None."""
     if isinstance(value, Estimate):
-        return _plain({"value": float(value), "low": value.low, "high": value.high})
+        return plain({"value": float(value), "low": value.low, "high": value.high})
     if isinstance(value, dict):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not np.isfinite(value) else value

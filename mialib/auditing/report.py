@@ -1,62 +1,118 @@
-"""An audit's findings as one HTML page that needs nothing else, and as JSON."""
+"""An audit's findings, to be filed: one HTML page that needs nothing else, JSON, and a CSV with a row per record."""
 
 import json
-from datetime import UTC, datetime
+import re
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
 import jinja2
 import numpy as np
-from markupsafe import Markup
 
 from mialib import metrics, plots
-from mialib.auditing.findings import PRIORS
+from mialib.auditing import rows
+from mialib.auditing.filing import Filing, redacted
+from mialib.auditing.findings import plain
+from mialib.auditing.page import cell, listed, number, share, tables
 from mialib.auditing.panel import GAP
+from mialib.auditing.recommendation import recommend
 from mialib.base.machine import write_text
 from mialib.book.pictures import svg
+from mialib.datasets.files import file_sha256
 from mialib.plots.style import sign
 
 CURVES = 5
 """ROC curves that one figure shows."""
 
+NAME = 60
+"""Letters of the model's name for which a figure, or the foot of a printed page, has room."""
+
+SCHEMA_VERSION = "1.0"
+"""Of the JSON file: the first number changes if a key goes or means something else, the second if one comes."""
+
 TEMPLATE = Path(__file__).with_name("report.html.j2")
+SCHEMA = Path(__file__).with_name("report.schema.json")
+
+
+def paths(page, inputs=()):
+    """Return the paths of a report's page, JSON and CSV, by that of its page.
+
+    A ValueError says if that does not end in ``.html``, or if the report would replace one of the `inputs`, a sequence
+    of `mialib.auditing.filing.Input`.
+    """
+    page, given = Path(page), {of.sha256 for of in inputs}
+    if page.suffix != ".html":
+        raise ValueError(f"{page} does not end in .html; a JSON and a CSV file come beside it under the same name")
+    beside = page, page.with_suffix(".json"), page.with_suffix(".csv")
+    for path in beside:
+        if path.is_file() and file_sha256(path) in given:
+            raise ValueError(f"the report would replace {path}, which is audited; give it another name")
+    return beside
 
 
 def save(findings, path):
-    """Write the page of `Findings` to a path that ends in ``.html`` and the JSON beside it, and return both paths."""
-    path = Path(path)
-    if path.suffix != ".html":
-        raise ValueError(f"{path} does not end in .html; the JSON file comes beside it under the same name")
-    content = json.dumps(findings.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    return write_text(path, html(findings)), write_text(path.with_suffix(".json"), content)
+    """Write the report about findings.
+
+    Parameters
+    ----------
+    findings : Findings
+    path : path
+        Of the page, which ends in ``.html``; the others come beside it under the same name.
+
+    Returns
+    -------
+    tuple of Path
+        Of the page, the JSON and the CSV.
+
+    Raises
+    ------
+    ValueError
+        If the path does not end in ``.html``, or if the report would replace what was audited.
+    """
+    filing = findings.filing or Filing.now(findings)
+    found = paths(path, filing.inputs)
+    parsed = json.dumps(content(findings, filing), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return tuple(map(write_text, found, (html(findings, filing), parsed, rows.as_csv(findings))))
 
 
-def html(findings):
-    """Return the page of `Findings`, a str."""
+def content(findings, filing=None):
+    """Return what the JSON file holds about `Findings` (dict), as ``report.schema.json`` beside this module says.
+
+    Where no `Filing` is given, and none is in the findings, it is one of now, by what is known here.
+    """
+    filing = filing or findings.filing or Filing.now(findings)
+    more = {
+        "model": redacted(findings.name),
+        "recommendation": asdict(recommend(findings)),
+        "structure": [asdict(check) for check in findings.structure],
+        "most exposed records": rows.exposed(findings),
+        "p-value": {"attack": findings.strongest, "how": rows.HOW, "exposed at": rows.EXPOSED},
+        "filing": filing.to_dict(),
+    }
+    return {"schema version": SCHEMA_VERSION} | findings.to_dict() | plain(more)
+
+
+def html(findings, filing=None):
+    """Return the page of `Findings`, a str; see `content`."""
+    filing = filing or findings.filing or Filing.now(findings)
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"number": _number, "share": _share}
-    origin = f"mialib {version('mialib')} · {findings.name} · seed {findings.seed}"
+    environment.filters |= {"number": number, "share": share, "cell": cell, "listed": listed}
+    name = redacted(findings.name)
+    short = name if len(name) <= NAME else f"{name[: NAME - 1]}…"
+    origin = f"mialib {version('mialib')} · {short} · seed {findings.seed}".replace("$", r"\$")  # else it is TeX
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         findings=findings,
+        filing=filing.to_dict(),
+        name=name,
+        foot=re.sub(r"[^\w .:-]", " ", f"Membership audit of {short}"),  # the style sheet escapes nothing
+        recommendation=recommend(findings),
+        tables=tables(findings, filing.to_dict()),
+        how=rows.HOW,
+        exposed=rows.EXPOSED,
         roc=_roc(findings, origin),
         histogram=_histogram(findings, origin),
-        when=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        version=version("mialib"),
-        priors=PRIORS,
+        spread=findings.spread()[0],
     )
-
-
-def _number(value):
-    """Return a number as text, an `Estimate` with its interval below; a dash where it is not defined."""
-    if value != value:
-        return "–"
-    if not hasattr(value, "low"):
-        return f"{value:.3f}"
-    return Markup("{}<br><small>{} to {}</small>").format(*(f"{end:.3f}" for end in (value, value.low, value.high)))
-
-
-def _share(value):
-    return "–" if value != value else f"{value:.1%}"
 
 
 def _roc(findings, origin):
@@ -70,8 +126,11 @@ def _roc(findings, origin):
 def _histogram(findings, origin):
     label, values = findings.spread()
     sides = {"members": findings.target.member, "non-members": ~findings.target.member}
-    shares = {side: metrics.histogram(values[rows]) for side, rows in sides.items()}
-    return _svg(plots.answer_histogram(shares, label), origin)
+    shares = {side: metrics.histogram(values[of]) for side, of in sides.items()}
+    figure = plots.answer_histogram(shares, label)
+    for patch in (*figure.axes[0].patches, *figure.axes[0].get_legend().get_patches()):
+        patch.set_hatch(None)  # on paper a hatched bar hides what is behind it
+    return _svg(figure, origin)
 
 
 def _svg(figure, origin):

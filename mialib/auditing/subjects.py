@@ -1,7 +1,7 @@
 """What is audited, opened from whatever people have."""
 
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 

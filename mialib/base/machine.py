@@ -1,9 +1,10 @@
 """The machine that runs this: what ships and where the cache is, threads, clusters, and progress on long work."""
 
 import os
+import platform
 import sys
 import tempfile
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +22,15 @@ def cache_dir():
     import pooch
 
     return Path(os.environ.get("MIALIB_CACHE") or pooch.os_cache("mialib"))
+
+
+def processor():
+    """Return what the processor of this machine is called (str)."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def write_text(path, text):

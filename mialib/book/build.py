@@ -18,7 +18,7 @@ import nbformat
 import pandas as pd
 import psutil
 
-from mialib.base.machine import CLUSTER, progress, shipped, write_text
+from mialib.base.machine import CLUSTER, processor, progress, shipped, write_text
 from mialib.book import chapters, costs, ledger
 from mialib.book.chapters import OVERVIEWS, ChapterError
 from mialib.book.dependence import code_of
@@ -197,19 +197,11 @@ def _circumstances(chapter):
         head = ["git", "rev-parse", "HEAD"]
         commit = subprocess.run(head, cwd=chapter.parent, capture_output=True, text=True, check=False).stdout.strip()
     return {
-        "machine": f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "machine": f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "versions": {name: version(name) for name in ("torch", "numpy", "scikit-learn")},
         "commit": commit or None,
         "code": code_of(chapter),
     }
-
-
-def _processor():
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def outdated():

@@ -76,11 +76,10 @@ def audit(arguments):
         from mialib.auditing import recommendation, report
     except ModuleNotFoundError as error:
         raise ValueError(f'mia audit needs {error.name}; install it with pip install "mialib[audit]"') from error
-    if arguments.output.suffix != ".html":
-        raise ValueError(f"{arguments.output} does not end in .html; JSON and CSV come beside it")
     findings = _findings(arguments)
+    advice = recommendation.recommend(findings)
     written = report.save(findings, arguments.output)
-    print(findings.sentence(), recommendation.recommend(findings), *written, sep="\n")
+    print(findings.sentence(), f"Recommendation: {advice.action}. {advice.reason}", *written, sep="\n")
     if arguments.fail_above is None:
         return 0
     above = recommendation.verdict_above(findings, arguments.fail_above)
@@ -98,7 +97,7 @@ def _example(arguments):
 
 
 def _findings(arguments):
-    from mialib.auditing import audit, filing, inputs, saved, subjects
+    from mialib.auditing import audit, filing, inputs, recommendation, report, saved, subjects
 
     names = ("size", "seeds", "material", "epsilon", "delta", "canaries", "drop_shared", "seed")
     settings = audit.Settings(arguments.shadows, **{name: getattr(arguments, name) for name in names})
@@ -106,28 +105,34 @@ def _findings(arguments):
     opening = subjects.Opening(**{name: getattr(arguments, name) for name in names})
     a = arguments
     roles = inputs.Roles(a.label, a.id, a.group, tuple(a.by), a.weights, tuple(a.drop))
-    if arguments.answers_in:
-        if not arguments.answers_out or arguments.model:
+    given = {"model": a.model, "records in": a.in_, "records out": a.out, "pool": a.pool, "records": a.data}
+    given |= {"answers in": a.answers_in, "answers out": a.answers_out, "shadow models like": a.like}
+    service = _is_address(a.model)
+    files = {role: path for role, path in given.items() if path and not (role == "model" and service)}
+    if missing := [path for path in files.values() if not Path(path).is_file()]:
+        raise ValueError(f"there is no file {missing[0]}")
+    listed = [filing.Input("model", a.model)] if service else []
+    listed += [filing.Input.from_file(role, path) for role, path in files.items()]
+    report.paths(a.output, listed)
+    if a.fail_above is not None:
+        recommendation.check_threshold(a.fail_above)
+    if a.answers_in:
+        if not a.answers_out or a.model:
             raise ValueError("--answers-in needs --answers-out, and no model; both together say what a model answered")
-        answers = saved.SavedAnswers.from_files(arguments.answers_in, arguments.answers_out, roles, opening.classes)
-        found = audit.audit_saved(answers, arguments.answers_in.name, settings, opening)
-    elif Path(arguments.model).suffix in SAVED:
-        answers = saved.SavedAnswers.from_file(arguments.model, roles, opening.classes)
-        found = audit.audit_saved(answers, Path(arguments.model).name, settings, opening)
+        answers = saved.SavedAnswers.from_files(a.answers_in, a.answers_out, roles, opening.classes)
+        found = audit.audit_saved(answers, a.answers_in.name, settings, opening)
+    elif Path(a.model).suffix in SAVED:
+        answers = saved.SavedAnswers.from_file(a.model, roles, opening.classes)
+        found = audit.audit_saved(answers, Path(a.model).name, settings, opening)
     else:
-        found = _of_model(arguments, settings, opening, roles)
-    files = {
-        "model": arguments.model,
-        "in": arguments.in_,
-        "out": arguments.out,
-        "pool": arguments.pool,
-        "data": arguments.data,
-        "answers in": arguments.answers_in,
-        "answers out": arguments.answers_out,
-        "like": arguments.like,
-    }
-    command = shlex.join(["mia", "audit", *sys.argv[2:]])
-    return replace(found, filing=filing.Filing.now(settings, opening, command, files))
+        found = _of_model(a, settings, opening, roles)
+    command = ["mia", "audit", *sys.argv[2:]]
+    filed = filing.Filing.now(found, settings, opening, command, listed, service=service, budget=a.budget)
+    return replace(found, filing=filed)
+
+
+def _is_address(model):
+    return bool(model) and str(model).startswith(("http://", "https://"))
 
 
 def _of_model(arguments, settings, opening, roles):
@@ -148,7 +153,7 @@ def _of_model(arguments, settings, opening, roles):
 def _subject(arguments, opening):
     from mialib.auditing import refits, subjects
 
-    if arguments.model.startswith(("http://", "https://")):
+    if _is_address(arguments.model):
         from mialib.service.client import Remote
 
         complete = False if arguments.partial else None

@@ -64,7 +64,9 @@ CHANGES = {
     "truth values as numbers": lambda table, rng: table.astype({"smoker": int}),
     "labels as other numbers": lambda table, rng: table.astype({"ill": float}),
     "labels as truth values": lambda table, rng: table.astype({"ill": bool}),
-    "labels with a zero in front": lambda table, rng: table.assign(ill="0" + table["ill"].astype(float).astype(int).astype(str)),
+    "labels with a zero in front": lambda table, rng: table.assign(
+        ill="0" + table["ill"].astype(float).astype(int).astype(str)
+    ),
 }
 
 
