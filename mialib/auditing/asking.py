@@ -7,7 +7,6 @@ import numpy as np
 from mialib.attack.answers import Answers
 from mialib.auditing.inputs import Records, join_records
 from mialib.auditing.labels import class_numbers, known_classes
-from mialib.auditing.outputs import as_vectors
 from mialib.auditing.tables import some
 from mialib.base.seeding import child
 from mialib.base.validate import TOLERANCE
@@ -34,9 +33,8 @@ class Asked:
     def of(cls, subject, in_, out, opening, settings, remarks):
         """Ask a subject, and add to the remarks what was done to its answers and to the labels."""
         both = join_records(in_, out)
-        vectors, said = as_vectors(
-            ask_safely(subject, both.x), len(both), partial=subject.partial, rounded=opening.rounded
-        )
+        subject = subject.knowing(both.labels)
+        vectors, said = answers(subject, both.x)
         remarks += [*subject.remarks, *said]
         names = subject.classes if opening.classes is None else np.array(opening.classes)
         if names is not None and len(names) != vectors.shape[1]:
@@ -52,31 +50,29 @@ class Asked:
             raise ValueError(f"no record out is of a class that the model has, {some(classes)}; an audit needs some")
         rows = np.concatenate([np.flatnonzero(side), len(in_) + np.flatnonzero(known)])
         both, labels, vectors, side = both.take(rows), labels[rows], vectors[rows], side[rows]
-        beware = asked_twice(subject, both.x, vectors, opening, settings.seed)
+        beware = asked_twice(subject, both.x, vectors, settings.seed)
         return cls(Answers(labels, vectors, side), replace(both, labels=classes[labels]), classes, names, beware)
 
 
-def ask_safely(subject, x):
-    """Return what a model puts out about records; a ValueError has the first line of whatever it fails with."""
+def answers(subject, x):
+    """Return what a subject answers, and remarks; a ValueError has the first line of whatever its model fails with."""
     try:
-        return subject.ask(x)
+        return subject.answers(x)
     except (MemoryError, ServiceError):
         raise
     except Exception as error:  # the model is anybody's
         said = (str(error).strip() or "no message").splitlines()[0]
-        raise ValueError(
-            f"{subject.name} cannot answer about these records ({type(error).__name__}: {said})"
-        ) from error
+        kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
+        raise ValueError(f"{subject.name} cannot answer about these records ({kind}{said})") from error
 
 
-def asked_twice(subject, x, vectors, opening, seed):
+def asked_twice(subject, x, vectors, seed):
     """Return a warning, in a list, if a model answers some records otherwise when it is asked again, in other company.
 
     Dropout or batch normalisation that were left in training mode, or an answer that is made noisy on purpose.
     """
     rows = np.random.default_rng(child(seed, 9)).permutation(len(vectors))[:TWICE]
-    again = ask_safely(subject, x.iloc[rows] if hasattr(x, "iloc") else x[rows])
-    again, _ = as_vectors(again, len(rows), partial=subject.partial, rounded=opening.rounded)
+    again, _ = answers(subject, x.iloc[rows] if hasattr(x, "iloc") else x[rows])
     away = np.abs(again - vectors[rows]).max(axis=1)
     if away.max() <= TOLERANCE:
         return []

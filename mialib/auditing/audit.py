@@ -12,7 +12,6 @@ from mialib.auditing.columns import align
 from mialib.auditing.findings import Findings
 from mialib.auditing.inputs import Records, apart
 from mialib.auditing.labels import class_numbers, known_classes
-from mialib.auditing.outputs import as_vectors
 from mialib.auditing.panel import Said, as_columns, halves_of
 from mialib.auditing.refits import OnPlatform, Refit, Trained
 from mialib.auditing.shadows import Shadows, train_halves, train_pool
@@ -106,7 +105,6 @@ def audit(model, in_, out, pool=None, settings=Settings(), opening=PLAIN, train=
         If records, labels or answers are not what they must be.
     """
     subject = Subject.from_model(model, opening)
-    model_itself = subject.estimator
     if train is not None:
         subject = replace(subject, refit=train if hasattr(train, "answers") else Trained(train, _name_of(train)))
     parts = {"in": _records(in_), "out": _records(out)} | ({} if pool is None else {"in the pool": _records(pool)})
@@ -154,7 +152,7 @@ def audit(model, in_, out, pool=None, settings=Settings(), opening=PLAIN, train=
         ids=both.ids,
         persons=persons,
         by=both.by,
-        structure=_structure(model_itself, found, len(in_)),
+        structure=_structure(subject.estimator, found, len(in_)),
     )
 
 
@@ -206,8 +204,7 @@ def audit_platform(platform, data, size, settings=Settings(), name="model"):
 
 def audit_saved(saved, name, settings=Settings(), opening=PLAIN):
     """Return the `Findings` about a model by `SavedAnswers`, which are what `opening` says."""
-    n, rounded = len(saved.labels), opening.rounded
-    vectors, said = as_vectors(saved.vectors, n, logits=opening.logits, partial=opening.partial, rounded=rounded)
+    vectors, said = opening.vectors(saved.vectors, len(saved.labels))
     names = saved.classes if opening.classes is None else np.array(opening.classes)
     labels, more = class_numbers(saved.labels, vectors.shape[1], names)
     known = labels >= 0

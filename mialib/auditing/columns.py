@@ -21,7 +21,7 @@ def align(parts, names=None, n_features=None, kinds=None):
     n_features : int, optional
         How many it was fitted on.
     kinds : dict of str to {"number", "text", "category"}, optional
-        What it takes in a column.
+        What it takes in a column; a dtype of pandas for categories equals "category".
 
     Returns
     -------
@@ -86,8 +86,8 @@ def _numbers_records(column, name):
 
 
 def _plain(name):
-    """Return a name as LightGBM and others write it, without blanks and signs."""
-    return re.sub(r"\W+", "_", str(name))
+    """Return a name as LightGBM and skl2onnx write it, without blanks and signs."""
+    return re.sub(r"\W", "_", str(name))
 
 
 def one_form(parts, kinds):
@@ -113,6 +113,8 @@ def _same_type(series, name, kind):
             return [pd.to_numeric(of.astype(object)) for of in series]
         except (TypeError, ValueError) as error:
             raise ValueError(f"column {name!r} is text; the model takes numbers there ({error})") from error
+    if kind == "category" and getattr(kind, "categories", None) is not None:
+        return [_of_known(of, kind.categories).astype(kind) for of in series]
     categories = [isinstance(of.dtype, pd.CategoricalDtype) for of in series]
     if kind == "category" or any(categories):
         values = [of.dropna().unique() for of in (each.astype(object) for each in series)]
@@ -127,6 +129,17 @@ def _same_type(series, name, kind):
     if len({of.dtype for of in series}) > 1 and all(map(_is_number, series)):
         return [of.astype(np.float64) for of in series]
     return series
+
+
+def _of_known(column, categories):
+    """Return a column without values that are no categories, which a model takes as missing; some must be known."""
+    known = column.where(column.isin(categories))
+    if known.isna().all() and not column.isna().all():
+        raise ValueError(
+            f"column {column.name!r} holds {column.dropna().iloc[0]!r} and the like, and none of the categories that "
+            f"the model knows, such as {some(categories)}; Parquet keeps categories"
+        )
+    return known
 
 
 def _as_text(column, name):

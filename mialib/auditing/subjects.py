@@ -1,18 +1,18 @@
-"""What is audited, opened from whatever people have."""
+"""What is audited: a model as a function from records to answers, and what it knows of both."""
 
-import warnings
-from dataclasses import dataclass, field
-from itertools import pairwise
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
-import joblib
 import numpy as np
 import pandas as pd
 import torch
-from scipy.special import softmax
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
 
-from mialib.auditing.refits import OnPlatform, Refit, Trained, as_numbers, module_outputs
-from mialib.models.stack import NN, ReLU, Tanh
+from mialib.auditing import fitted
+from mialib.auditing.outputs import LABELS_ONLY, as_values, as_vectors, module_outputs, one_hot
+from mialib.auditing.refits import OnPlatform, Refit, Trained, as_numbers
+from mialib.models.stack import NN
 from mialib.models.training import Recipe
 
 
@@ -26,22 +26,26 @@ class Opening:
         The model gives logits: a softmax is taken.
     partial : bool
         It leaves classes out.
+    rounded : bool
+        It rounds: vectors are scaled to sum to one, however far from it they are.
+    regression : bool
+        It predicts values, not classes, which is not to be seen of every kind of model.
     trust : sequence of str
         Types in a skops file that the user has looked at.
     allow_pickle : bool
-        A pickle runs whatever its author put into it: only for files from oneself.
+        A pickle runs whatever its author put into it, and so may a program of torch.export: only for one's own files.
     activation : {"tanh", "relu"}
         Between the layers of a safetensors file, which does not say it.
     epochs : int
         Passes over the training records of shadow networks.
-    rounded : bool
-        Its vectors are rounded: they are made to sum to one.
     classes : tuple of str, optional
         What the classes are called, in the order of its vectors, where the model does not say.
     """
 
     logits: bool = False
     partial: bool = False
+    rounded: bool = False
+    regression: bool = False
     trust: tuple[str, ...] = ()
     allow_pickle: bool = False
     activation: str = "relu"
@@ -54,9 +58,14 @@ class Opening:
         """How shadow models are trained where the model's own training is not known: the paper's network (§VI-B)."""
         return OnPlatform(Recipe(NN((128,)), epochs=self.epochs))
 
-    def vectors(self, output):
-        """Return prediction vectors from what a model puts out."""
-        return softmax(output, axis=1) if self.logits else np.asarray(output)
+    @property
+    def task(self):
+        """What a model is for that does not say it itself (str)."""
+        return "regression" if self.regression else "classification"
+
+    def vectors(self, output, n):
+        """Return prediction vectors from what a model puts out about n records, and remarks; see `as_vectors`."""
+        return as_vectors(output, n, logits=self.logits, partial=self.partial, rounded=self.rounded)
 
 
 PLAIN = Opening()
@@ -70,7 +79,7 @@ class Subject:
     ----------
     name : str
     ask : callable
-        From n records, a DataFrame or ndarray, to prediction vectors, shape (n, classes).
+        From n records, a DataFrame or ndarray, to what the model puts out, as `as_vectors` takes it.
     refit : Refit, Trained or OnPlatform
         How shadow models are trained.
     classes : ndarray, optional
@@ -82,11 +91,15 @@ class Subject:
     n_features : int, optional
         How many it was fitted on, if it knows that.
     kinds : dict of str to {"number", "text", "category"}
-        What it takes in a column, where it says so.
+        What it takes in a column, where it says so; a dtype of pandas for categories equals "category".
     remarks : tuple of str
-        What was done to its answers, or must be known of them: sentences for the report.
+        What must be known of it: sentences for the report.
     task : {"classification", "regression"}
         A regressor is asked for values, shape (n,).
+    opening : Opening
+        Of what kind the numbers are that it puts out.
+    label_only : bool
+        It answers with labels.
     estimator : estimator, optional
         The model itself, where it is one, whose structure can be looked at.
     """
@@ -101,11 +114,67 @@ class Subject:
     kinds: dict = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     task: str = "classification"
+    opening: Opening = PLAIN
+    label_only: bool = False
     estimator: object = None
+
+    def answers(self, x):
+        """Ask about records.
+
+        Parameters
+        ----------
+        x : DataFrame or ndarray, shape (n, ...)
+
+        Returns
+        -------
+        vectors : ndarray of float32, shape (n, classes)
+            Of a regressor the values, float64 of shape (n,).
+        remarks : list of str
+            What was done to them: sentences for the report.
+
+        Raises
+        ------
+        ValueError
+            If the model takes other records, or its answers are no prediction vectors.
+        """
+        output = self.ask(self.fitted(x))
+        if self.task == "regression":
+            return as_values(output, len(x))
+        if self.label_only:
+            if self.classes is None:
+                raise ValueError(f"{self.name} answers with labels, and does not say which there are; add classes_")
+            return one_hot(output, self.classes), [LABELS_ONLY]
+        of = replace(self.opening, partial=self.partial)
+        vectors, remarks = as_vectors(
+            output, len(x), logits=of.logits, partial=of.partial, rounded=of.rounded, classes=self.classes
+        )
+        if self.classes is not None and vectors.shape[1] != len(self.classes):
+            raise ValueError(
+                f"{self.name} gives vectors of {vectors.shape[1]} entries, and names {len(self.classes)} classes; it "
+                "must name the class of each entry"
+            )
+        return vectors, remarks
+
+    def fitted(self, x):
+        """Return records as the model takes them, named columns in its order; a ValueError if there are not as many."""
+        by_name = self.names is not None
+        width = int(np.prod(np.shape(x)[1:]))
+        expected = len(self.names) if by_name else self.n_features
+        if expected not in (None, width):
+            raise ValueError(f"{self.name} takes {expected} features, and the records have {width}")
+        if by_name and isinstance(x, pd.DataFrame):
+            return x[list(self.names)]
+        return pd.DataFrame(np.reshape(x, (len(x), width)), columns=self.names) if by_name else x
+
+    def knowing(self, labels):
+        """Return the subject with the classes of the labels, if it answers with labels and names no classes itself."""
+        if not self.label_only or self.classes is not None:
+            return self
+        return replace(self, classes=np.unique(labels), partial=True)
 
     @classmethod
     def from_model(cls, model, opening=PLAIN):
-        """Return a model file, a `Remote`, a fitted estimator or a subject as a subject."""
+        """Return a model file, a `Remote`, a fitted estimator, a function, a module or a subject as a subject."""
         if isinstance(model, cls):
             return model
         if hasattr(model, "url"):
@@ -114,15 +183,21 @@ class Subject:
             return cls.from_estimator(model, type(model).__name__, opening)
         if callable(model):
             return cls.from_callable(model, opening)
+        if hasattr(model, "predict"):
+            return cls.from_estimator(model, type(model).__name__, opening)
         return cls.from_file(model, opening)
 
     @classmethod
     def from_callable(cls, model, opening=PLAIN):
         """Return a function from records to prediction vectors, or a ``torch.nn.Module``, as a subject."""
+
+        def ask_module(x):
+            return module_outputs(model.eval(), as_numbers(x))
+
         module = isinstance(model, torch.nn.Module)
         name = type(model).__name__ if module else getattr(model, "__name__", type(model).__name__)
-        outputs = (lambda x: module_outputs(model, x)) if module else model
-        return cls(name, lambda x: opening.vectors(outputs(x)), opening.stand_in, partial=opening.partial)
+        ask = ask_module if module else model
+        return cls(name, ask, opening.stand_in, partial=opening.partial, task=opening.task, opening=opening)
 
     @classmethod
     def from_remote(cls, remote, opening=PLAIN):
@@ -132,122 +207,75 @@ class Subject:
 
     @classmethod
     def from_estimator(cls, estimator, name, opening=PLAIN):
-        """Return an estimator of scikit-learn; a ValueError if it gives no prediction vectors, or is not fitted."""
-        if not hasattr(estimator, "predict_proba") or not hasattr(estimator, "classes_"):
-            raise ValueError(
-                f"{name} holds {type(estimator).__name__}, which is no fitted classifier with predict_proba"
-            )
-        names = getattr(estimator, "feature_names_in_", None)
+        """Return an estimator of scikit-learn, or what follows it with ``predict_proba`` or ``predict``, as a subject.
+
+        A ValueError says if it is not fitted, has neither, or answers for several targets.
+        """
+        if type(estimator).__name__ == "Booster":
+            from mialib.auditing import boosters
+
+            return boosters.from_booster(estimator, name, opening)
+        _check_fitted(estimator, name)
+        classes, names = getattr(estimator, "classes_", None), fitted.names_of(estimator)
+        if isinstance(classes, list) and classes and np.ndim(classes[0]):
+            raise ValueError(f"{name} predicts {len(classes)} targets; an audit is of one: give a model of that one")
+        texts, n_features = fitted.takes_texts(estimator), fitted.n_features_of(estimator)
+        model = fitted.on_texts(estimator) if texts else estimator
+        values = opening.regression or fitted.takes_values(estimator)
+        vectors = hasattr(estimator, "predict_proba") and not values
+        answer = model.predict_proba if vectors else model.predict
 
         def ask(x):
-            return estimator.predict_proba(_as_fitted(x, names))
+            if names is None and n_features is not None:  # it was fitted on an array
+                x = x.to_numpy() if isinstance(x, pd.DataFrame) else np.reshape(x, (len(x), -1))
+            return answer(x)
 
-        n_features = getattr(estimator, "n_features_in_", None)
-        classes = np.asarray(estimator.classes_)
-        return cls(name, ask, Refit(estimator), classes, opening.partial, names, n_features, estimator=estimator)
+        return cls(
+            name,
+            ask,
+            _refit(model, opening),
+            None if classes is None or values else np.asarray(classes),
+            opening.partial,
+            names,
+            n_features,
+            fitted.kinds_of(estimator),
+            task="regression" if values else "classification",
+            opening=opening,
+            label_only=not vectors and not values,
+            estimator=estimator,
+        )
 
     @classmethod
     def from_file(cls, path, opening=PLAIN):
-        """Return the model of a file; a ValueError if it is none of `OPENERS`, or not to be opened.
+        """Return the model of a file; a ValueError if it is none that can be audited, or not to be opened.
 
-        ``.pkl``, ``.pickle`` and ``.joblib`` are opened only if `opening` allows it.
+        A pickle is opened only if `opening` allows it.
         """
-        path = Path(path)
-        if path.suffix not in OPENERS:
-            raise ValueError(f"{path} is no model file that can be audited; those end in {', '.join(OPENERS)}")
-        if not path.is_file():
-            raise ValueError(f"there is no file {path}")
+        from mialib.auditing.openers import open_file
+
+        return open_file(path, opening)
+
+
+def _refit(estimator, opening):
+    """Return how to train such estimators."""
+    if hasattr(estimator, "get_cat_feature_indices"):
+        from mialib.auditing.boosters import OfCatBoost
+
+        return OfCatBoost.like(estimator)
+    return Refit(estimator) if hasattr(estimator, "get_params") else opening.stand_in
+
+
+def _check_fitted(estimator, name):
+    """Raise a ValueError unless an object is a fitted estimator, or follows scikit-learn in ``predict`` alone."""
+    if not hasattr(estimator, "predict"):
+        if hasattr(estimator, "predict_proba"):
+            return
+        raise ValueError(
+            f"{name} holds {type(estimator).__name__}, which has neither predict_proba nor predict; an audit is of a "
+            "fitted classifier or regressor"
+        )
+    if isinstance(estimator, BaseEstimator):
         try:
-            return OPENERS[path.suffix](path, opening)
-        except ModuleNotFoundError as error:
-            raise ValueError(f'{path} needs {error.name}; install it with pip install "mialib[audit]"') from error
-
-
-def _as_fitted(x, names):
-    """Return records as an estimator was fitted: columns in its order if it knows their names, else an array."""
-    if names is None:
-        return x.to_numpy() if isinstance(x, pd.DataFrame) else np.asarray(x).reshape(len(x), -1)
-    if not isinstance(x, pd.DataFrame):
-        return pd.DataFrame(np.asarray(x).reshape(len(x), -1), columns=names)
-    if missing := [name for name in names if name not in x]:
-        raise ValueError(f"the records have no column {missing[0]!r}, which the model was fitted with")
-    return x[list(names)]
-
-
-def _skops(path, opening):
-    from skops import io
-
-    untrusted = set(io.get_untrusted_types(file=path)) - set(opening.trust)
-    if untrusted:
-        flags = " ".join(f"--trust {name}" for name in sorted(untrusted))
-        raise ValueError(f"{path} holds types that are not known to be safe; if you know them, say {flags}")
-    return Subject.from_estimator(io.load(path, trusted=list(opening.trust)), path.name, opening)
-
-
-def _pickle(path, opening):
-    if not opening.allow_pickle:
-        raise ValueError(
-            f"{path} is a pickle, which runs whatever its author put into it; save the model with skops, or say "
-            "--allow-pickle if the file is your own"
-        )
-    return Subject.from_estimator(joblib.load(path), path.name, opening)
-
-
-def _torchscript(path, opening):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        model = torch.jit.load(path, map_location="cpu")
-
-    def ask(x):
-        return opening.vectors(module_outputs(model, x))
-
-    return Subject(path.name, ask, opening.stand_in, partial=opening.partial)
-
-
-def _onnx(path, opening):
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (record,) = session.get_inputs()
-    dtype = np.float64 if record.type == "tensor(double)" else np.float32
-
-    def ask(x):
-        outputs = session.run(None, {record.name: np.ascontiguousarray(as_numbers(x), dtype)})
-        tables = [output for output in outputs if isinstance(output, np.ndarray) and output.ndim == 2]
-        if len(tables) != 1:
-            raise ValueError(f"{path} has {len(tables)} outputs of shape (records, classes); it must have one")
-        return opening.vectors(tables[0])
-
-    return Subject(path.name, ask, opening.stand_in, partial=opening.partial)
-
-
-def _safetensors(path, opening):
-    from safetensors.numpy import load_file
-
-    tensors = load_file(path)
-    layers = [name.removesuffix(".weight") for name in tensors if name.endswith(".weight")]
-    layers = sorted(layers, key=lambda name: [int(part) if part.isdigit() else part for part in name.split(".")])
-    shapes = [tensors[f"{name}.weight"].shape for name in layers]
-    chained = all(len(s) == 2 for s in shapes) and all(a[0] == b[1] for a, b in pairwise(shapes))
-    expected = {f"{name}.{part}" for name in layers for part in ("weight", "bias")}
-    if not layers or not chained or set(tensors) != expected:
-        raise ValueError(
-            f"{path} is not a chain of fully connected layers, with weight and bias each; weights of other models do "
-            "not say how to compute: save those as ONNX or TorchScript"
-        )
-    activation = {"tanh": Tanh(), "relu": ReLU()}[opening.activation]
-    network = NN(tuple(shape[0] for shape in shapes[:-1]), activation)
-
-    def ask(x):
-        value = np.asarray(as_numbers(x), np.float32).reshape(len(x), -1)
-        for i, name in enumerate(layers):
-            value = value @ tensors[f"{name}.weight"].T + tensors[f"{name}.bias"]
-            if i < len(layers) - 1:
-                value = np.tanh(value) if opening.activation == "tanh" else np.maximum(value, 0)
-        return softmax(value, axis=1)
-
-    return Subject(path.name, ask, OnPlatform(Recipe(network, epochs=opening.epochs), known=True))
-
-
-OPENERS = {".skops": _skops, ".onnx": _onnx, ".safetensors": _safetensors}
-OPENERS |= dict.fromkeys((".pt", ".ts"), _torchscript) | dict.fromkeys((".pkl", ".pickle", ".joblib"), _pickle)
+            check_is_fitted(estimator)
+        except NotFittedError as error:
+            raise ValueError(f"{name} holds {type(estimator).__name__}, which is not fitted; fit it first") from error

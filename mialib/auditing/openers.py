@@ -1,0 +1,183 @@
+"""Model files: one door, which opens each kind and says in one sentence what is wrong with a file."""
+
+import os
+import warnings
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import joblib
+import numpy as np
+from scipy.special import softmax
+
+from mialib.auditing.boosters import open_catboost, open_lightgbm, open_xgboost
+from mialib.auditing.onnx_files import open_onnx
+from mialib.auditing.refits import OnPlatform, as_numbers
+from mialib.auditing.subjects import PLAIN, Subject
+from mialib.auditing.torch_files import open_torch
+from mialib.models.stack import NN, ReLU, Tanh
+from mialib.models.training import Recipe
+
+EXTRAS = dict.fromkeys(("onnx", "onnxruntime", "safetensors", "skops"), "audit")
+EXTRAS |= {name: name for name in ("catboost", "keras", "lightgbm", "xgboost")}
+"""Which extra of mialib brings the packages that files need."""
+
+
+def open_file(path, opening=PLAIN):
+    """Return the model of a file.
+
+    Parameters
+    ----------
+    path : path_like
+        Of one of the `OPENERS`.
+    opening : Opening
+
+    Returns
+    -------
+    Subject
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, it is of no such kind, damaged, needs a package, or holds what is not allowed.
+    """
+    path = Path(path)
+    if path.suffix not in OPENERS:
+        raise ValueError(f"{path} is no model file that can be audited; those end in {', '.join(OPENERS)}")
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    with path.open("rb") as file:
+        head = file.read(40)
+    if head.startswith(b"version https://git-lfs") or not head:
+        raise ValueError(f"{path} is " + ("a pointer of Git LFS: fetch it with git lfs pull" if head else "empty"))
+    opener, kind = OPENERS[path.suffix]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            subject = opener(path, opening)
+    except ModuleNotFoundError as error:
+        package = error.name.partition(".")[0]
+        way = f'pip install "mialib[{EXTRAS[package]}]"' if package in EXTRAS else f"it was saved with {error.name}"
+        raise ValueError(f"{path} needs {package}, which is not installed: {way}") from error
+    except Exception as error:  # whatever a library raises about a file
+        if isinstance(error, ValueError) and path.name in str(error) and "\n" not in str(error):
+            raise
+        raise ValueError(f"{path} is no {kind}, or it is damaged ({_in_one_line(error)})") from error
+    return replace(subject, ask=_guarded(subject))
+
+
+def _guarded(subject):
+    """Return how a model is asked, where whatever a library raises becomes one sentence."""
+
+    def ask(x):
+        try:
+            return subject.ask(x)
+        except Exception as error:
+            if isinstance(error, ValueError) and "\n" not in str(error):
+                raise
+            raise ValueError(f"{subject.name} cannot answer about these records ({_in_one_line(error)})") from error
+
+    return ask
+
+
+def _in_one_line(error):
+    """Return what an error says in at most 200 letters: of a trace of TorchScript, the end."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    said = said.rpartition("RuntimeError: ")[2]
+    return said if len(said) <= 200 else said[:200] + " …"
+
+
+def _skops(path, opening):
+    from skops import io
+
+    untrusted = set(io.get_untrusted_types(file=path)) - set(opening.trust)
+    if untrusted:
+        flags = " ".join(f"--trust {name}" for name in sorted(untrusted))
+        raise ValueError(f"{path} holds types that are not known to be safe; if you know them, say {flags}")
+    return Subject.from_estimator(io.load(path, trusted=list(opening.trust)), path.name, opening)
+
+
+def _pickle(path, opening):
+    if not opening.allow_pickle:
+        raise ValueError(
+            f"{path} is a pickle, which runs whatever its author put into it; save the model with skops, or say "
+            "--allow-pickle if the file is your own"
+        )
+    model = joblib.load(path)
+    if not hasattr(model, "predict") and not callable(model):
+        raise ValueError(f"{path} holds a {type(model).__name__}, which is no model that can be asked")
+    return replace(Subject.from_model(model, opening), name=path.name)
+
+
+def _safetensors(path, opening):
+    from safetensors.numpy import load_file
+
+    tensors = load_file(path)
+    layers = [name.removesuffix(".weight") for name in tensors if name.endswith(".weight")]
+    layers = sorted(layers, key=lambda name: [int(part) if part.isdigit() else part for part in name.split(".")])
+    shapes = [tensors[f"{name}.weight"].shape for name in layers]
+    chained = all(len(s) == 2 for s in shapes) and all(a[0] == b[1] for a, b in pairwise(shapes))
+    expected = {f"{name}.{part}" for name in layers for part in ("weight", "bias")}
+    if not layers or not chained or set(tensors) != expected:
+        raise ValueError(
+            f"{path} is not a chain of fully connected layers, with weight and bias each; weights of other models do "
+            "not say how to compute: save those as ONNX or with torch.export"
+        )
+    activation = {"tanh": Tanh(), "relu": ReLU()}[opening.activation]
+    network = NN(tuple(shape[0] for shape in shapes[:-1]), activation)
+
+    def ask(x):
+        value = np.asarray(as_numbers(x), np.float32).reshape(len(x), -1)
+        for i, name in enumerate(layers):
+            value = value @ tensors[f"{name}.weight"].T + tensors[f"{name}.bias"]
+            if i < len(layers) - 1:
+                value = np.tanh(value) if opening.activation == "tanh" else np.maximum(value, 0)
+        return softmax(value, axis=1)
+
+    refit = OnPlatform(Recipe(network, epochs=opening.epochs), known=True)
+    return Subject(path.name, ask, refit, n_features=shapes[0][1])
+
+
+def _keras(path, opening):
+    os.environ.setdefault("KERAS_BACKEND", "torch")  # which is there; Keras itself would look for TensorFlow
+    import keras
+
+    if tuple(map(int, keras.__version__.split(".")[:2])) < SAFE_KERAS:
+        raise ValueError(f"{path} needs Keras 3.12 or newer, which opens files without running code in them")
+    model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    shape = model.input_shape
+    if isinstance(shape, list | dict):
+        raise ValueError(f"{path} has {len(shape)} inputs; it must take a record as one array")
+    fixed = None not in shape[1:]
+
+    def ask(x):
+        x = np.asarray(as_numbers(x), np.float32)
+        return model.predict(x.reshape(len(x), *shape[1:]) if fixed else x, verbose=0)
+
+    n_features = int(np.prod(shape[1:])) if fixed else None
+    return Subject(
+        path.name,
+        ask,
+        opening.stand_in,
+        partial=opening.partial,
+        n_features=n_features,
+        task=opening.task,
+        opening=opening,
+    )
+
+
+SAFE_KERAS = (3, 12)
+"""From which on its safe mode has no known hole."""
+
+OPENERS = {
+    ".skops": (_skops, "file of skops"),
+    ".onnx": (open_onnx, "ONNX file"),
+    ".safetensors": (_safetensors, "file of safetensors"),
+    **dict.fromkeys((".pt2", ".pt", ".pth", ".ts"), (open_torch, "model of PyTorch")),
+    **dict.fromkeys((".json", ".ubj"), (open_xgboost, "model of XGBoost")),
+    ".txt": (open_lightgbm, "model of LightGBM"),
+    ".cbm": (open_catboost, "model of CatBoost"),
+    ".keras": (_keras, "model of Keras"),
+    **dict.fromkeys((".pkl", ".pickle", ".joblib"), (_pickle, "pickle of a model")),
+}
+"""By ending: what opens a file, and what it should be."""
