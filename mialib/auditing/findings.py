@@ -20,8 +20,8 @@ from mialib.platforms.mitigations import LabelOnly, Rounding, Temperature, TopK
 PRIORS = (0.5, 0.1, 0.01)
 """Shares of members among the people whom an attacker asks about."""
 
-BEHIND = tuple(name for name in ATTACKS if name not in ("quantile regression", "shadow attack, in and out"))
-"""Attacks that are tried behind output filters; the others learn what these do, and longer."""
+LONGER = ("quantile regression", "shadow attack, in and out")
+"""Attacks that are not tried behind output filters: they learn what others do, and longer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +79,7 @@ class Findings:
     by: dict = field(default_factory=dict)
     structure: Sequence = ()
     filing: object = None
+    task = "classification"
 
     def __post_init__(self):
         if min(self.n_in, self.n_out) < 4:
@@ -230,20 +231,29 @@ class Findings:
     def exposed(self, n=10):
         """Return the members of the strongest attack's highest scores, a list of dict, each with its false alarms."""
         found = self.attacks[self.strongest].inference
-        probability = metrics.true_class_probability(self.target.labels, self.target.vectors)
-        members = np.flatnonzero(self.target.member)
-        order = members[np.lexsort((-probability[members], -np.nan_to_num(found.score[members], nan=-np.inf)))][:n]
+        fit, members = self._fit(), np.flatnonzero(self.target.member)
+        order = members[np.lexsort((-fit[members], -np.nan_to_num(found.score[members], nan=-np.inf)))][:n]
         position, outside = np.cumsum(self.target.member), found.score[~self.target.member]
         return [
             {
                 "record": int(position[row]),
-                "class": self.class_name(self.target.labels[row]),
-                "probability of its class": float(probability[row]),
+                **self._shown(row),
                 "score": float(found.score[row]),
                 "records out that score as high": int(np.count_nonzero(outside >= found.score[row])),
             }
             for row in order
         ]
+
+    def _fit(self):
+        """Return how well the model fits each record: of equal scores, the best fitted are the most exposed."""
+        return metrics.true_class_probability(self.target.labels, self.target.vectors)
+
+    def _shown(self, row):
+        """Return what is shown of an exposed record."""
+        return {
+            "class": self.class_name(self.target.labels[row]),
+            "probability of its class": float(self._fit()[row]),
+        }
 
     @cached_property
     def mitigations(self):
@@ -267,15 +277,14 @@ class Findings:
                 target=replace(self.target, vectors=vectors),
                 shadows=tuple(of.behind(kind) for of in self.shadows),
             )
-            said = case.run([name for name in self.attacks if name in BEHIND])
+            said = case.run([name for name in self.attacks if name not in LONGER])
         best = max(said, key=lambda name: np.nan_to_num(said[name].auc().low))
-        same = np.mean(vectors.argmax(axis=1) == self.target.vectors.argmax(axis=1))
-        return {
-            "accuracy": said[best].accuracy(LEVEL),
-            "AUC": said[best].auc(LEVEL),
-            "attack": best,
-            "same class": float(same),
-        }
+        measured = {"accuracy": said[best].accuracy(LEVEL), "AUC": said[best].auc(LEVEL), "attack": best}
+        return measured | self._kept(vectors)
+
+    def _kept(self, vectors):
+        """Return how useful filtered answers are."""
+        return {"same class": float(np.mean(vectors.argmax(axis=1) == self.target.vectors.argmax(axis=1)))}
 
     @cached_property
     def privacy(self):
@@ -299,6 +308,10 @@ class Findings:
     def about_privacy(self):
         """Return what the lower bounds on ε say of the promise, sentences."""
         return wording.about_privacy(self)
+
+    def likeness(self, shadows):
+        """Return how far `Shadows` are like the model, the end of a sentence, and whether they differ (bool)."""
+        return wording.likeness(self, shadows)
 
     def about_model(self):
         """Return how well the model does on the records in and on those out, a sentence."""
