@@ -66,18 +66,19 @@ def answers(subject, x):
         raise ValueError(f"{subject.name} cannot answer about these records ({kind}{said})") from error
 
 
-def asked_twice(subject, x, vectors, seed):
+def asked_twice(subject, x, found, seed, unit=1.0):
     """Return a warning, in a list, if a model answers some records otherwise when it is asked again, in other company.
 
-    Dropout or batch normalisation that were left in training mode, or an answer that is made noisy on purpose.
+    Dropout or batch normalisation that were left in training mode, or an answer that is made noisy on purpose. `unit`
+    is what the answers are counted in.
     """
-    rows = np.random.default_rng(child(seed, 9)).permutation(len(vectors))[:TWICE]
+    rows = np.random.default_rng(child(seed, 9)).permutation(len(found))[:TWICE]
     again, _ = answers(subject, x.iloc[rows] if hasattr(x, "iloc") else x[rows])
-    away = np.abs(again - vectors[rows]).max(axis=1)
-    if away.max() <= TOLERANCE:
+    away = np.abs(again - found[rows]).reshape(len(rows), -1).max(axis=1)
+    if away.max() <= TOLERANCE * unit:
         return []
     return [
-        f"Beware: the model answers {np.count_nonzero(away > TOLERANCE)} of {len(rows)} records otherwise when it is "
+        f"Beware: the model answers {np.count_nonzero(away > TOLERANCE * unit)} of {len(rows)} records otherwise when it is "
         f"asked again (by up to {away.max():.2g}): dropout or batch normalisation may have been left in training mode "
         "(call eval() before you export it). Another audit may then come to another verdict."
     ]

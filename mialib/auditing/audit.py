@@ -14,14 +14,17 @@ from mialib.auditing.inputs import Records, apart
 from mialib.auditing.labels import class_numbers, known_classes
 from mialib.auditing.panel import Said, as_columns, halves_of
 from mialib.auditing.refits import OnPlatform, Refit, Trained
-from mialib.auditing.shadows import Shadows, train_halves, train_pool
+from mialib.auditing.regressor import audit_regressor
+from mialib.auditing.shadows import Shadows, train_on_own, train_pool
 from mialib.auditing.structure import checks
 from mialib.auditing.subjects import PLAIN, Subject
 from mialib.auditing.tables import some
-from mialib.auditing.wording import FEW
+from mialib.auditing.wording import FEW, about_sizes
 from mialib.base.seeding import child
 from mialib.base.validate import check_integer
 from mialib.datasets.splits import split
+
+_DROPPED = "{} records of the pool are in or out as well, and left out of it."
 
 SEEN = 10_000
 """Records by which members are told from non-members without the model; of more, this many are drawn."""
@@ -113,13 +116,14 @@ def audit(model, in_, out, pool=None, settings=Settings(), opening=PLAIN, train=
     out, n_dropped = apart(in_, out, ("in", "out"), settings.drop_shared)
     if n_dropped:
         remarks.append(f"{n_dropped} records were given as both in and out, and left out of those out.")
+    if subject.task == "regression":
+        return _audit_regressor(subject, in_, out, pool, settings, remarks)
     found = Asked.of(subject, in_, out, opening, settings, remarks)
     both, labels, classes = found.records, found.target.labels, found.classes
-    shadows = _train_on_own(remarks, subject, both, labels, classes, settings)
+    shadows = train_on_own(remarks, subject.refit, both, labels, classes, settings)
     if pool is not None:
         pool, n_dropped = apart(both, pool, ("in or out", "in the pool"), settings.drop_shared)
-        if n_dropped:
-            remarks.append(f"{n_dropped} records of the pool are in or out as well, and left out of it.")
+        remarks += [_DROPPED.format(n_dropped)] if n_dropped else []
         of_pool, said = class_numbers(pool.labels, len(classes), found.names)
         known, foreign = known_classes(pool, of_pool, "in the pool", classes)
         remarks += [*said, *foreign]
@@ -128,7 +132,7 @@ def audit(model, in_, out, pool=None, settings=Settings(), opening=PLAIN, train=
         size = settings.size or max(1, min(np.count_nonzero(found.target.member), (len(pool) + 1 - largest) // 2))
         pool, numbers = replace(pool, labels=classes[of_pool]), np.concatenate([labels, of_pool])
         shadows.append(train_pool(subject.refit, both, pool, numbers, classes, size, settings))
-        remarks += _about_sizes(size, len(in_))
+        remarks += about_sizes(size, len(in_))
     if both.weights is not None and isinstance(subject.refit, OnPlatform):
         remarks.append("Shadow models are trained without the records' weights, which their kind does not take.")
     canaries = None
@@ -154,6 +158,19 @@ def audit(model, in_, out, pool=None, settings=Settings(), opening=PLAIN, train=
         by=both.by,
         structure=_structure(subject.estimator, found, len(in_)),
     )
+
+
+def _audit_regressor(subject, in_, out, pool, settings, remarks):
+    """Return the `Findings` about a regressor by records that are aligned."""
+    both = join_records(in_, out)
+    if pool is not None:
+        pool, n_dropped = apart(both, pool, ("in or out", "in the pool"), settings.drop_shared)
+        remarks += [_DROPPED.format(n_dropped)] if n_dropped else []
+    found = audit_regressor(subject, in_, out, pool, settings, remarks)
+    blind = blind_auc(both.x, found.target, found.persons, settings.seed)
+    values, estimator = found.target.vectors[: len(in_)], subject.estimator
+    structure = () if estimator is None else checks(estimator, in_, lambda _: values)
+    return replace(found, blind=blind, structure=structure)
 
 
 def _structure(estimator, found, n_in):
@@ -241,30 +258,6 @@ def _records(part):
 
 def _name_of(function):
     return getattr(function, "__name__", type(function).__name__)
-
-
-def _train_on_own(remarks, subject, both, labels, classes, settings):
-    """Return shadow models of the records in and out, in a list; none where these are too few for the model's kind."""
-    if len(np.unique(labels)) < 2:
-        remarks.append("Records of a single class can train no shadow models.")
-        return []
-    try:
-        return [train_halves(subject.refit, both, labels, classes, settings)]
-    except ValueError as error:
-        if isinstance(subject.refit, Trained):
-            raise
-        remarks.append(f"No shadow models could be trained on halves of the records in and out ({error}).")
-        return []
-
-
-def _about_sizes(size, n_in):
-    said = []
-    if size != n_in:
-        said.append(f"Shadow models of the pool are trained on {size} records, {n_in} records in were given.")
-    said.append(
-        "If the model was trained on more records than were given as in, shadow models overfit more than it does."
-    )
-    return said
 
 
 def blind_auc(x, target, persons, seed):

@@ -135,9 +135,10 @@ def _of_known(column, categories):
     """Return a column without values that are no categories, which a model takes as missing; some must be known."""
     known = column.where(column.isin(categories))
     if known.isna().all() and not column.isna().all():
+        value = str(column.dropna().iloc[0])
         raise ValueError(
-            f"column {column.name!r} holds {column.dropna().iloc[0]!r} and the like, and none of the categories that "
-            f"the model knows, such as {some(categories)}; Parquet keeps categories"
+            f"column {column.name!r} holds {value!r} and the like, and none of the categories that the model knows, such as "
+            f"{some(categories)}; Parquet keeps categories"
         )
     return known
 

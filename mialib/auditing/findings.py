@@ -19,8 +19,8 @@ from mialib.platforms.mitigations import LabelOnly, Rounding, Temperature, TopK
 PRIORS = (0.5, 0.1, 0.01)
 """Shares of members among the people whom an attacker asks about."""
 
-BEHIND = tuple(name for name in ATTACKS if name not in ("quantile regression", "shadow attack, in and out"))
-"""Attacks that are tried behind output filters; the others learn what these do, and longer."""
+LONGER = ("quantile regression", "shadow attack, in and out")
+"""Attacks that are not tried behind output filters: they learn what others do, and longer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +81,7 @@ class Findings:
     by: dict = field(default_factory=dict)
     structure: Sequence = ()
     filing: object = None
+    task = "classification"
 
     def __post_init__(self):
         if min(self.n_in, self.n_out) < 4:
@@ -226,12 +227,16 @@ class Findings:
         return {
             "in": int(np.count_nonzero(target.member)),
             "out": int(np.count_nonzero(~target.member)),
-            "train accuracy": float(target.train_accuracy),
-            "test accuracy": float(target.test_accuracy),
+            **self._does(target),
             "AUC": auc,
             "attack": attack,
             "leaks": bool(auc.low > metrics.BASELINE),
         }
+
+    @staticmethod
+    def _does(target):
+        """Return how well the model does on some records in, and out."""
+        return {"train accuracy": float(target.train_accuracy), "test accuracy": float(target.test_accuracy)}
 
     def beyond_overfitting(self):
         """Return accuracy of the gap attack, of the strongest, and what the latter adds (dict of str to Estimate)."""
@@ -262,20 +267,29 @@ class Findings:
     def exposed(self, n=10):
         """Return the members of the strongest attack's highest scores, a list of dict, each with its false alarms."""
         found = self.by_record[self.strongest].inference
-        probability = metrics.true_class_probability(self.target.labels, self.target.vectors)
-        members = np.flatnonzero(self.target.member)
-        order = members[np.lexsort((-probability[members], -np.nan_to_num(found.score[members], nan=-np.inf)))][:n]
+        fit, members = self._fit(), np.flatnonzero(self.target.member)
+        order = members[np.lexsort((-fit[members], -np.nan_to_num(found.score[members], nan=-np.inf)))][:n]
         position, outside = np.cumsum(self.target.member), found.score[~self.target.member]
         return [
             {
                 "record": int(position[row]),
-                "class": self.class_name(self.target.labels[row]),
-                "probability of its class": float(probability[row]),
+                **self._shown(row),
                 "score": float(found.score[row]),
                 "records out that score as high": int(np.count_nonzero(outside >= found.score[row])),
             }
             for row in order
         ]
+
+    def _fit(self):
+        """Return how well the model fits each record: of equal scores, the best fitted are the most exposed."""
+        return metrics.true_class_probability(self.target.labels, self.target.vectors)
+
+    def _shown(self, row):
+        """Return what is shown of an exposed record."""
+        return {
+            "class": self.class_name(self.target.labels[row]),
+            "probability of its class": float(self._fit()[row]),
+        }
 
     @cached_property
     def mitigations(self):
@@ -299,18 +313,20 @@ class Findings:
                 target=replace(self.target, vectors=vectors),
                 shadows=tuple(of.behind(kind) for of in self.shadows),
             )
-            said = self._judged(case.run([name for name in self.attacks if name in BEHIND]))
-        best = max(said, key=lambda name: np.nan_to_num(said[name].auc().low))
-        same = np.mean(vectors.argmax(axis=1) == self.target.vectors.argmax(axis=1))
-        bounds = bounds_of(said, self.material)
-        return {
+            said = self._judged(case.run([name for name in self.attacks if name not in LONGER]))
+        best, bounds = max(said, key=lambda name: np.nan_to_num(said[name].auc().low)), bounds_of(said, self.material)
+        measured = {
             "accuracy": said[best].accuracy(LEVEL),
             "AUC": said[best].auc(LEVEL),
             "attack": best,
             "at most": max(bound.found.high for bound in bounds if bound.quantity not in RATES),
             "ruled out": all(bound.ruled_out for bound in bounds),
-            "same class": float(same),
         }
+        return measured | self._kept(vectors)
+
+    def _kept(self, vectors):
+        """Return how useful filtered answers are."""
+        return {"same class": float(np.mean(vectors.argmax(axis=1) == self.target.vectors.argmax(axis=1)))}
 
     @cached_property
     def privacy(self):
@@ -338,6 +354,10 @@ class Findings:
     def about_privacy(self):
         """Return what the lower bounds on ε say of the promise, sentences."""
         return wording.about_privacy(self)
+
+    def likeness(self, shadows):
+        """Return how far `Shadows` are like the model, the end of a sentence, and whether they differ (bool)."""
+        return wording.likeness(self, shadows)
 
     def about_model(self):
         """Return how well the model does on the records in and on those out, a sentence."""

@@ -20,6 +20,7 @@ HEADS = {
     "at most": "highest bound of any",
     "ruled out": "leak ruled out",
     "same class": "class stays",
+    "train error": "mean |error|, in",
     "test error": "mean |error|, out",
 }
 """What columns are called on the page, where not as in the JSON file."""

@@ -153,14 +153,10 @@ class Case:
             return np.stack([self.odds(of_model) for of_model in vectors])
         return lira.clipped(lira.logit_confidence(self.target.labels, vectors), self.least)
 
-    def run(self, names=ATTACKS):
-        """Return what each attack says that can be tried, a dict of str to `Said`."""
-        attacks = self._without_shadows()
-        for of in self.shadows:
-            names_of = BY_SHADOWS.get(of.source, BY_POOL)[: 1 if of.vectors is None else 3]
-            attacks |= {name: partial(self._by_shadows, of, i) for i, name in enumerate(names_of)}
-        said = {}
-        for name in (name for name in attacks if name in names):
+    def run(self, names=None):
+        """Return what each attack says that can be tried, or those of some names, a dict of str to `Said`."""
+        attacks, said = self._without_shadows() | self._with_shadows(), {}
+        for name in (name for name in attacks if names is None or name in names):
             started = time.perf_counter()
             if found := attacks[name]():
                 said[name] = replace(found, seconds=time.perf_counter() - started)
@@ -176,6 +172,13 @@ class Case:
         }
         if self.features is not None:
             attacks["quantile regression"] = self._quantiles
+        return attacks
+
+    def _with_shadows(self):
+        attacks = {}
+        for of in self.shadows:
+            names_of = BY_SHADOWS.get(of.source, BY_POOL)[: 1 if of.vectors is None else 3]
+            attacks |= {name: partial(self._by_shadows, of, i) for i, name in enumerate(names_of)}
         return attacks
 
     def _threshold(self, score, per_seed=()):

@@ -7,6 +7,7 @@ import numpy as np
 
 from mialib.attack.answers import Answers
 from mialib.auditing.inputs import join_records
+from mialib.auditing.refits import Trained
 from mialib.base.seeding import child, children
 from mialib.datasets.splits import shadow_sets
 
@@ -110,18 +111,33 @@ def train_pool(refit, both, pool, labels, classes, size, settings):
     return _train(POOL, refit, records, labels, classes, draw, len(both), settings, 6)
 
 
+def train_on_own(remarks, refit, both, labels, classes, settings):
+    """Return shadow models of the records in and out, in a list; none, and a remark, where these are too few for it."""
+    if len(np.unique(labels)) < 2:
+        remarks.append("Records of a single class can train no shadow models.")
+        return []
+    try:
+        return [train_halves(refit, both, labels, classes, settings)]
+    except ValueError as error:
+        if isinstance(refit, Trained):
+            raise
+        remarks.append(f"No shadow models could be trained on halves of the records in and out ({error}).")
+        return []
+
+
 def _train(source, refit, records, labels, classes, draw, n_own, settings, stream):
     """Train shadow models from each seed, and ask them about the target's records, the first `n_own`.
 
     `draw` returns for each model of a seed the rows that it is trained on, and those besides the target's that it is
     asked about: the former, and as many others. Where there are none, the attack learns from the target's records.
+    Without `classes`, labels and answers are values.
     """
     vectors, in_, learned, repetition, seconds = [], [], [], [], 0.0
     n_seeds, seed_number, own = settings.seeds or 1, 0, np.arange(n_own)
     while seed_number < n_seeds:
         seed = child(child(settings.seed, stream), seed_number)
         rows, more = zip(*draw(child(seed, 0)), strict=True)
-        if min(len(np.unique(labels[of])) for of in rows) < 2:
+        if classes is not None and min(len(np.unique(labels[of])) for of in rows) < 2:
             raise ValueError(
                 f"of the records {'of the pool' if source == POOL else source} some shadow model gets a single class; "
                 "a classifier needs at least 2"

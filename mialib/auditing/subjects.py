@@ -10,6 +10,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from mialib.auditing import fitted
+from mialib.auditing.columns import align
+from mialib.auditing.inputs import Records
 from mialib.auditing.outputs import LABELS_ONLY, as_values, as_vectors, module_outputs, one_hot
 from mialib.auditing.refits import OnPlatform, Refit, Trained, as_numbers
 from mialib.models.stack import NN
@@ -156,15 +158,9 @@ class Subject:
         return vectors, remarks
 
     def fitted(self, x):
-        """Return records as the model takes them, named columns in its order; a ValueError if there are not as many."""
-        by_name = self.names is not None
-        width = int(np.prod(np.shape(x)[1:]))
-        expected = len(self.names) if by_name else self.n_features
-        if expected not in (None, width):
-            raise ValueError(f"{self.name} takes {expected} features, and the records have {width}")
-        if by_name and isinstance(x, pd.DataFrame):
-            return x[list(self.names)]
-        return pd.DataFrame(np.reshape(x, (len(x), width)), columns=self.names) if by_name else x
+        """Return records as the model takes them, by `align`."""
+        parts, _ = align({"asked about": Records(x, np.zeros(len(x)))}, self.names, self.n_features, self.kinds)
+        return parts["asked about"].x
 
     def knowing(self, labels):
         """Return the subject with the classes of the labels, if it answers with labels and names no classes itself."""

@@ -38,14 +38,20 @@ def about_model(findings):
     )
 
 
+def likeness(findings, shadows):
+    """Return how well shadow models and target classify, the end of a sentence, and whether they differ (bool)."""
+    theirs, own = shadows.accuracies, (float(findings.target.train_accuracy), float(findings.target.test_accuracy))
+    like = f"classify {theirs[0]:.1%} of records in and {theirs[1]:.1%} out correctly"
+    like += f", the audited model {own[0]:.1%} and {own[1]:.1%}"
+    return like, max(abs(a - b) for a, b in zip(theirs, own, strict=True)) > AWAY
+
+
 def about_shadows(findings):
     """Return how far shadow models are like the target, a list of sentences."""
-    said, own = [], (float(findings.target.train_accuracy), float(findings.target.test_accuracy))
+    said = []
     for of in findings.shadows:
-        theirs = of.accuracies
-        like = f"those from the {of.source} classify {theirs[0]:.1%} of records in and {theirs[1]:.1%} out correctly"
-        like += f", the audited model {own[0]:.1%} and {own[1]:.1%}"
-        away = max(abs(a - b) for a, b in zip(theirs, own, strict=True)) > AWAY
+        like, away = findings.likeness(of)
+        like = f"those from the {of.source} {like}"
         if not of.own:
             said.append(
                 f"How the model was trained is not known; its shadow models are {of.kind}: {like}. They may miss "
@@ -53,6 +59,17 @@ def about_shadows(findings):
             )
         elif away:
             said.append(f"The shadow models differ from the model: {like}. They may miss some of what it leaks.")
+    return said
+
+
+def about_sizes(size, n_in):
+    """Return what the numbers of records that a pool's shadow models, and the target, know do to the findings."""
+    said = []
+    if size != n_in:
+        said.append(f"Shadow models of the pool are trained on {size} records, {n_in} records in were given.")
+    said.append(
+        "If the model was trained on more records than were given as in, shadow models overfit more than it does."
+    )
     return said
 
 
@@ -78,7 +95,7 @@ def limits(findings):
         )
     if len(np.unique(findings.target.labels)) == 1:
         said.append("All records are of one class; nothing is said of the others.")
-    if n := np.count_nonzero(~findings.attacks[HALF].inference.judged):
+    if HALF in findings.attacks and (n := np.count_nonzero(~findings.attacks[HALF].inference.judged)):
         said.append(f"{n} records are of classes without an attack model, and were not judged by it.")
     return said + list(findings.remarks)
 
