@@ -10,7 +10,7 @@ from mialib.auditing.asking import Asked
 from mialib.auditing.canaries import epsilon_by_canaries
 from mialib.auditing.columns import align
 from mialib.auditing.findings import Findings
-from mialib.auditing.inputs import Records, apart
+from mialib.auditing.inputs import Records, apart, join_records
 from mialib.auditing.labels import class_numbers, known_classes
 from mialib.auditing.panel import Said, as_columns, halves_of
 from mialib.auditing.refits import OnPlatform, Refit, Trained

@@ -137,8 +137,8 @@ def _of_known(column, categories):
     if known.isna().all() and not column.isna().all():
         value = str(column.dropna().iloc[0])
         raise ValueError(
-            f"column {column.name!r} holds {value!r} and the like, and none of the categories that the model knows, such as "
-            f"{some(categories)}; Parquet keeps categories"
+            f"column {column.name!r} holds {value!r} and the like, and none of the categories that the model knows, "
+            f"such as {some(categories)}; Parquet keeps categories"
         )
     return known
 

@@ -94,7 +94,11 @@ def as_values(output, n):
     A ValueError says if it is not one finite number for each.
     """
     output, remarks = _taken(output, n, None)
-    if output.size != n or output.dtype.kind not in "fiub":
+    if output.size and output.dtype.kind not in "fiub":
+        raise ValueError(
+            f"predicted values such as {str(output.flat[0])!r} are no numbers; a regressor answers with one each"
+        )
+    if output.size != n:
         raise ValueError(f"predicted values have shape {output.shape}; it must be ({n},), one number for each record")
     values = output.reshape(n, 1).astype(np.float64)
     _check_finite(values)

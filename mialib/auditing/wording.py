@@ -139,6 +139,8 @@ def sentence(findings):
 def about_guessing(findings):
     """Return a warning if a guess knows the classes of the records in better than the model, a list of sentences."""
     target = findings.target
+    if findings.task == "regression":
+        return []
     share = np.bincount(target.labels[target.member]) / findings.n_in
     guess, right = float(share @ share), target.train_accuracy
     if right.high >= guess:

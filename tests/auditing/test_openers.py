@@ -176,7 +176,7 @@ def test_another_width_is_one_sentence(x, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.jit.script(MODEL.module(torch.nn.Softmax(1))).save(tmp_path / "m.pt")
-    with pytest.raises(ValueError, match=r"^records asked about have 2 features; the model was fitted on 3$"):
+    with pytest.raises(ValueError, match=r"^m\.pt takes 3 features, and the records have 2$"):
         open_file(tmp_path / "m.pt").answers(x[:, :2])
     with pytest.raises(ValueError, match=r"^records asked about have 2 features; the model was fitted on 3$"):
         Subject.from_model(LogisticRegression().fit(x, x[:, 0] > 0)).answers(x[:, :2])

@@ -230,8 +230,8 @@ def test_sets_given_the_wrong_way_round_are_pointed_out(rng):
         ([2.0, 2.0], None, "all 100 labels are 2; a regressor is audited by values that differ"),
         (None, lambda x: np.where(np.arange(len(x)) == 4, np.nan, x[:, 0]), "the first is that of record 5"),
         (None, lambda x: np.zeros(len(x)), "all 100 of the model's answers are 0; a regressor is audited by"),
-        (None, lambda x: x, r"have shape (100, 5); it must be (100,), a value each"),
-        (None, lambda x: np.full(len(x), "dear"), "the model's answers are no numbers"),
+        (None, lambda x: x, r"have shape (100, 5); it must be (100,), one number for each"),
+        (None, lambda x: np.full(len(x), "dear"), "are no numbers; a regressor answers with one each"),
     ],
 )
 def test_bad_input_gets_one_sentence(rng, labels, answers, sentence):

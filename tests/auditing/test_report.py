@@ -14,9 +14,9 @@ from mialib.auditing import report, rows
 from mialib.auditing.audit import Settings, audit_saved
 from mialib.auditing.filing import Filing, Input, command_line, redacted, threat_model
 from mialib.auditing.findings import Findings
-from mialib.auditing.inputs import SavedAnswers
 from mialib.auditing.panel import GAP, Said
 from mialib.auditing.recommendation import FILTERS, RELEASE, RETRAIN, WITHHOLD, recommend, verdict_above
+from mialib.auditing.saved import SavedAnswers
 from mialib.auditing.shadows import Shadows
 from mialib.auditing.structure import KEPT
 from mialib.auditing.subjects import Opening
