@@ -52,15 +52,13 @@ def in_order(x, names, kinds):
 
 
 def _of_known(column, categories):
-    """Return a column without values that are no categories, which a model takes as missing; some must be known."""
-    if categories is None or column.isna().all():
-        return column
-    known = column.where(column.isin(categories))
-    if known.isna().all():
-        some = ", ".join(map(str, categories[:3]))
+    """Return a column without values that are no categories, taken as missing; a ValueError if it has no others."""
+    known = column if categories is None else column.where(column.isin(categories))
+    if categories is None or (known.isna().all() and not column.isna().all()):
+        some = "" if categories is None else f", such as {', '.join(map(str, categories[:3]))}"
         raise ValueError(
-            f"column {column.name!r} holds {column.dropna().iloc[0]} and the like, and none of the categories that the "
-            f"model knows, such as {some}; Parquet keeps categories"
+            f"column {column.name!r} is {column.dtype} here, and the model takes its own categories there{some}; "
+            "give the records as Parquet, which keeps categories"
         )
     return known
 
