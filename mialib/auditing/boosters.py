@@ -111,9 +111,7 @@ def _of_xgboost(booster, name, opening):
         enable_categorical="c" in types,
         n_jobs=1,
     )
-    kinds = (
-        {} if names is None else {of: "category" if t == "c" else "number" for of, t in zip(names, types, strict=False)}
-    )
+    kinds = {} if names is None else dict(zip(names, _kinds_of_xgboost(booster, types), strict=False))
 
     def ask(x):
         x = x if names is not None else _plain(x)
@@ -122,6 +120,14 @@ def _of_xgboost(booster, name, opening):
         return (model.predict if values else model.predict_proba)(x)
 
     return _subject(name, opening, ask, OfKind(fresh), names, booster.num_features(), kinds, values, logits=logit)
+
+
+def _kinds_of_xgboost(booster, types):
+    """Return the kind of each column of a booster of XGBoost, with the categories that it keeps from 3.1 on."""
+    if "c" not in types or not hasattr(booster, "get_categories"):
+        return ["category" if of == "c" else "number" for of in types]
+    known = booster.get_categories(export_to_arrow=True).to_arrow()
+    return ["number" if of is None else pd.CategoricalDtype(of.to_pylist()) for _, of in known]
 
 
 def _of_lightgbm(booster, name, opening):

@@ -113,10 +113,12 @@ def _same_type(series, name, kind):
             return [pd.to_numeric(of.astype(object)) for of in series]
         except (TypeError, ValueError) as error:
             raise ValueError(f"column {name!r} is text; the model takes numbers there ({error})") from error
-    if kind == "category" and getattr(kind, "categories", None) is not None:
+    if kind == "category" and isinstance(kind, pd.CategoricalDtype):
         return [_of_known(of, kind.categories).astype(kind) for of in series]
+    if kind == "category":
+        series = [of if isinstance(of.dtype, pd.CategoricalDtype) else _of_known(of, None) for of in series]
     categories = [isinstance(of.dtype, pd.CategoricalDtype) for of in series]
-    if kind == "category" or any(categories):
+    if any(categories):
         values = [of.dropna().unique() for of in (each.astype(object) for each in series)]
         values = list(dict.fromkeys(value for of in values for value in of))
         ordered = sorted(values, key=lambda value: (str(type(value)), value))
@@ -132,13 +134,13 @@ def _same_type(series, name, kind):
 
 
 def _of_known(column, categories):
-    """Return a column without values that are no categories, which a model takes as missing; some must be known."""
-    known = column.where(column.isin(categories))
-    if known.isna().all() and not column.isna().all():
-        value = str(column.dropna().iloc[0])
+    """Return a column without values that are no categories, taken as missing; a ValueError if it has no others."""
+    known = column if categories is None else column.where(column.isin(categories))
+    if categories is None or (known.isna().all() and not column.isna().all()):
+        such = "" if categories is None else f", such as {some(categories)}"
         raise ValueError(
-            f"column {column.name!r} holds {value!r} and the like, and none of the categories that the model knows, "
-            f"such as {some(categories)}; Parquet keeps categories"
+            f"column {column.name!r} is {column.dtype} here, and the model takes its own categories there{such}; give "
+            "the records as Parquet, which keeps categories"
         )
     return known
 

@@ -54,7 +54,7 @@ def open_onnx(path, opening):
         opening.stand_in,
         None if classes is None or values else np.asarray(classes),
         opening.partial,
-        np.array([of.name for of in inputs]) if per_column else None,
+        np.array([of.name for of in inputs], object) if per_column else None,
         int(np.prod(first.shape[1:])) if not per_column and _is_known(first.shape[1:]) else None,
         {of.name: "text" if _type(of) == "string" else "number" for of in inputs} if per_column else {},
         task="regression" if values else "classification",

@@ -46,11 +46,13 @@ def open_file(path, opening=PLAIN):
         raise ValueError(f"{path} is no model file that can be audited; those end in {', '.join(OPENERS)}")
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
+    opener, kind = OPENERS[path.suffix]
     with path.open("rb") as file:
         head = file.read(40)
-    if head.startswith(b"version https://git-lfs") or not head:
-        raise ValueError(f"{path} is " + ("a pointer of Git LFS: fetch it with git lfs pull" if head else "empty"))
-    opener, kind = OPENERS[path.suffix]
+    if head.startswith(b"version https://git-lfs"):
+        raise ValueError(f"{path} is no {kind} but a pointer of Git LFS to one; fetch it with git lfs pull")
+    if not head:
+        raise ValueError(f"{path} is no {kind}: it is empty")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -104,7 +106,7 @@ def _pickle(path, opening):
             "--allow-pickle if the file is your own"
         )
     model = joblib.load(path)
-    if not hasattr(model, "predict") and not callable(model):
+    if not (callable(model) or hasattr(model, "predict") or hasattr(model, "predict_proba")):
         raise ValueError(f"{path} holds a {type(model).__name__}, which is no model that can be asked")
     return replace(Subject.from_model(model, opening), name=path.name)
 

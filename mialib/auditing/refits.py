@@ -13,6 +13,7 @@ import torch
 from scipy.special import softmax
 from sklearn.base import BaseEstimator
 
+from mialib.auditing.outputs import module_outputs
 from mialib.base.machine import progress
 from mialib.base.validate import TOLERANCE
 from mialib.datasets.dataset import Dataset, Provenance, array_sha256
@@ -197,14 +198,6 @@ def as_numbers(x):
     return x.to_numpy(np.float32)
 
 
-@torch.no_grad()
-def module_outputs(module, x):
-    """Return what a module of PyTorch puts out about records, with everything random in it switched off."""
-    module.eval()
-    parts = torch.from_numpy(np.ascontiguousarray(as_numbers(x), np.float32)).split(1024)
-    return torch.cat([module(part) for part in parts]).numpy()
-
-
 def ask(model, x, classes):
     """Return a model's prediction vectors, float32 of shape (n, classes), in the order of `classes`.
 
@@ -219,7 +212,7 @@ def ask(model, x, classes):
             vectors[:, [place[str(c)] for c in model.classes_]] = found
             found = vectors
     elif isinstance(model, torch.nn.Module):
-        found = module_outputs(model, x)
+        found = module_outputs(model.eval(), as_numbers(x))
     else:
         found = np.asarray(model(x))
     if found.shape != (len(x), len(classes)):

@@ -15,8 +15,9 @@ from sklearn.metrics import r2_score
 from mialib.auditing import asking, wording
 from mialib.auditing.findings import Findings
 from mialib.auditing.inputs import join_records
+from mialib.auditing.outputs import module_outputs
 from mialib.auditing.panel import as_columns
-from mialib.auditing.refits import STARTING, OnPlatform, Refit, module_outputs
+from mialib.auditing.refits import STARTING, OnPlatform, Refit, as_numbers
 from mialib.auditing.residuals import ResidualCase, Values
 from mialib.auditing.shadows import train_on_own, train_pool
 from mialib.base.machine import progress
@@ -178,7 +179,7 @@ def _fit_and_ask(refit, trained_on, asked, seed):
     if hasattr(model, "predict"):
         found = model.predict(asked)
     else:
-        found = module_outputs(model, asked) if isinstance(model, torch.nn.Module) else model(asked)
+        found = module_outputs(model.eval(), as_numbers(asked)) if isinstance(model, torch.nn.Module) else model(asked)
     return checked_values(found, len(asked), "a shadow model")
 
 

@@ -49,9 +49,14 @@ def add_options(option):
     option("--drop-shared", action="store_true", help="leave out records that are in an earlier set too")
     option("--logits", action="store_true", help="the model gives logits")
     option("--rounded", action="store_true", help="its vectors are rounded, and are made to sum to one")
+    option("--regression", action="store_true", help="the model predicts values, where its file does not say so")
     option("--partial", action="store_true", help="its vectors leave classes out")
     option("--trust", action="append", default=[], metavar="TYPE", help="a type in a skops file")
-    option("--allow-pickle", action="store_true", help="open a pickle; it can run anything")
+    option(
+        "--allow-pickle",
+        action="store_true",
+        help="open a pickle, or a program of torch.export; either can run anything",
+    )
     option("--activation", choices=("relu", "tanh"), default="relu", help="of a safetensors network")
     option("--epochs", type=int, default=100, help="passes of shadow networks over their records")
     option("--name", default="target", help="of the model at a service")
@@ -101,7 +106,7 @@ def _findings(arguments):
 
     names = ("size", "seeds", "material", "epsilon", "delta", "canaries", "drop_shared", "seed")
     settings = audit.Settings(arguments.shadows, **{name: getattr(arguments, name) for name in names})
-    names = ("logits", "partial", "rounded", "trust", "allow_pickle", "activation", "epochs", "classes")
+    names = ("logits", "partial", "rounded", "regression", "trust", "allow_pickle", "activation", "epochs", "classes")
     opening = subjects.Opening(**{name: getattr(arguments, name) for name in names})
     a = arguments
     roles = inputs.Roles(a.label, a.id, a.group, tuple(a.by), a.weights, tuple(a.drop))

@@ -1,6 +1,5 @@
 import json
 import re
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from skops import io
@@ -20,7 +19,7 @@ from mialib.auditing.inputs import Records
 from mialib.auditing.panel import ATTACKS, WITHOUT_SHADOWS
 from mialib.auditing.refits import Refit
 from mialib.auditing.saved import SavedAnswers
-from mialib.auditing.subjects import Opening, Subject
+from mialib.auditing.subjects import Opening
 from mialib.base.seeding import children
 from mialib.cli import main
 from mialib.platforms.mitigations import LabelOnly, Rounding
@@ -250,100 +249,6 @@ def test_a_kind_of_model_is_audited_by_data_alone(forest, people):
     assert "trained anew" in found.name
 
 
-class Numbers:
-    """A network of two layers over three numbers, in numpy."""
-
-    def __init__(self, rng):
-        self.layers = [(rng.normal(size=(8, 3)), rng.normal(size=8)), (rng.normal(size=(2, 8)), rng.normal(size=2))]
-
-    def logits(self, x):
-        (w, b), (v, c) = self.layers
-        return np.maximum(x @ w.T + b, 0) @ v.T + c
-
-    def vectors(self, x):
-        e = np.exp(self.logits(x))
-        return e / e.sum(axis=1, keepdims=True)
-
-
-@pytest.fixture
-def network(rng):
-    return Numbers(rng)
-
-
-def torch_network(network):
-    import torch
-
-    model = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
-    for layer, (weights, biases) in zip(model[::2], network.layers, strict=True):
-        layer.weight.data, layer.bias.data = (torch.from_numpy(a).float() for a in (weights, biases))
-    return model
-
-
-def save_safetensors(network, path):
-    from safetensors.torch import save_file
-
-    save_file({name: tensor.contiguous() for name, tensor in torch_network(network).state_dict().items()}, path)
-
-
-def save_torchscript(network, path):
-    import torch
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.jit.script(torch_network(network)).save(path)
-
-
-def save_onnx(network, path):
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    (w, b), (v, c) = network.layers
-    constants = [
-        numpy_helper.from_array(a.astype(np.float32), name) for name, a in {"w": w.T, "b": b, "v": v.T, "c": c}.items()
-    ]
-    nodes = [
-        helper.make_node("Gemm", ["x", "w", "b"], ["h"]),
-        helper.make_node("Relu", ["h"], ["a"]),
-        helper.make_node("Gemm", ["a", "v", "c"], ["y"]),
-    ]
-    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [None, k]) for n, k in (("x", 3), ("y", 2))]
-    graph = helper.make_graph(nodes, "network", ends[:1], ends[1:], constants)
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
-
-
-@pytest.mark.parametrize(
-    ("name", "save"),
-    [("model.safetensors", save_safetensors), ("model.pt", save_torchscript), ("model.onnx", save_onnx)],
-)
-def test_torch_files_answer_as_the_network_does(network, rng, tmp_path, name, save):
-    x = rng.normal(size=(20, 3)).astype(np.float32)
-    save(network, tmp_path / name)
-    subject = Subject.from_file(tmp_path / name, Opening(logits=True, epochs=3))
-    np.testing.assert_allclose(subject.ask(x), network.vectors(x), atol=1e-5)
-    np.testing.assert_allclose(subject.ask(pd.DataFrame(x)), network.vectors(x), atol=1e-5)
-    y, pool = rng.integers(0, 2, 60), rng.normal(size=(40, 3)).astype(np.float32)
-    parts = (x[:10], y[:10]), (x[10:], y[10:20]), (pool, y[20:])
-    found = audit(subject, *parts, Settings(n_shadow=3, seeds=1))
-    known = "safetensors" in name
-    assert any("How the model was trained is not known" in sentence for sentence in found.limits()) != known
-    assert ("(8,)" in found.shadows[0].kind) == known
-
-
-def test_weights_of_another_kind_are_refused(tmp_path):
-    from safetensors.numpy import save_file
-
-    save_file({"conv.weight": np.zeros((2, 3, 3, 3)), "conv.bias": np.zeros(2)}, tmp_path / "m.safetensors")
-    with pytest.raises(ValueError, match="not a chain of fully connected layers"):
-        Subject.from_file(tmp_path / "m.safetensors")
-
-
-def test_logits_without_saying_so(network, rng, tmp_path):
-    save_onnx(network, tmp_path / "model.onnx")
-    x = rng.normal(size=(20, 3)).astype(np.float32)
-    with pytest.raises(ValueError, match=r"no probabilities that sum to one.*say --logits if they are logits"):
-        audit(tmp_path / "model.onnx", (x[:10], np.zeros(10)), (x[10:], np.zeros(10)))
-
-
 def test_an_endpoint(endpoint, rng):
     x = rng.normal(size=(60, 3)).astype(np.float32)
     y = endpoint.vectors(x).argmax(axis=1)
@@ -570,14 +475,11 @@ def test_records_that_are_none():
 
 
 def test_models_that_are_none(tmp_path, people):
-    ridge = RidgeClassifier()
     with pytest.raises(ValueError, match="is no model file that can be audited"):
         audit(tmp_path / "model.h5", *map(records, people[:2]))
     with pytest.raises(ValueError, match="there is no file"):
         audit(tmp_path / "model.onnx", *map(records, people[:2]))
-    with pytest.raises(ValueError, match="no fitted classifier with predict_proba"):
-        Subject.from_estimator(ridge, "ridge")
-    with pytest.raises(ValueError, match="no fitted classifier"):
+    with pytest.raises(ValueError, match="RandomForestClassifier, which is not fitted; fit it first"):
         audit(RandomForestClassifier(), *map(records, people[:2]))
     for settings in ({"n_shadow": 0}, {"size": 0}, {"seed": -1}):
         with pytest.raises(ValueError, match="must be a whole number"):

@@ -89,10 +89,15 @@ def test_a_column_has_one_type_in_all_parts(first, second, kind, expected):
 
 def test_categories_are_those_of_all_parts():
     first, second = part(a=pd.Categorical(["x", "y"])), part(a=["z", "x"])
-    parts, _ = align({"in": first, "out": second}, kinds={"a": "category"})
+    parts, _ = align({"in": first, "out": second})
     for records in parts.values():
         assert list(records.x["a"].cat.categories) == ["x", "y", "z"]
     assert list(join_records(*parts.values()).x["a"]) == ["x", "y", "z", "x"]
+    parts, _ = align({"in": first, "out": second}, kinds={"a": pd.CategoricalDtype(["y", "x"])})
+    assert list(parts["out"].x["a"].isna()) == [True, False]
+    assert list(parts["out"].x["a"].cat.categories) == ["y", "x"]
+    with pytest.raises(ValueError, match=r"column 'a' is (str|object) here, and the model takes its own categories"):
+        align({"in": first, "out": second}, kinds={"a": "category"})
 
 
 @pytest.mark.parametrize(

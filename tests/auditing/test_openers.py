@@ -15,10 +15,12 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
+from mialib.auditing.audit import Settings, audit
 from mialib.auditing.openers import OPENERS, open_file
 from mialib.auditing.refits import OnPlatform
 from mialib.auditing.subjects import Opening, Subject
 
+ONE = Settings(n_shadow=2, seeds=1)
 OWN = Opening(allow_pickle=True)
 
 
@@ -291,13 +293,42 @@ def test_a_file_for_a_gpu_is_one_sentence(tmp_path):
         open_file(script(OnGpu(), tmp_path / "m.pt"))
 
 
-def test_a_safetensors_file_says_its_width(x, tmp_path):
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_a_safetensors_file_is_a_chain_of_layers(x, rng, tmp_path, activation):
     from safetensors.numpy import save_file
 
-    save_file({"0.weight": MODEL.weights.T.copy(), "0.bias": np.zeros(2, np.float32)}, tmp_path / "m.safetensors")
-    subject = open_file(tmp_path / "m.safetensors")
+    v, b, c = rng.normal(size=(2, 8)), rng.normal(size=8), rng.normal(size=2)
+    w = rng.normal(size=(8, 3))
+    tensors = {"0.weight": w, "0.bias": b, "2.weight": v, "2.bias": c}
+    save_file({name: of.astype(np.float32) for name, of in tensors.items()}, tmp_path / "m.safetensors")
+    subject = open_(tmp_path / "m.safetensors", activation=activation)
     assert (subject.n_features, subject.refit.known) == (3, True)
-    np.testing.assert_allclose(subject.answers(x)[0], MODEL.vectors(x), atol=1e-6)
+    hidden = np.tanh(x @ w.T + b) if activation == "tanh" else np.maximum(x @ w.T + b, 0)
+    for of in (x, pd.DataFrame(x)):
+        np.testing.assert_allclose(subject.answers(of)[0], softmax(hidden @ v.T + c, axis=1), atol=1e-5)
+    assert subject.refit.platform.architecture.hidden == (8,)
+
+
+def test_weights_of_another_kind_are_refused(tmp_path):
+    from safetensors.numpy import save_file
+
+    save_file({"conv.weight": np.zeros((2, 3, 3, 3)), "conv.bias": np.zeros(2)}, tmp_path / "m.safetensors")
+    with pytest.raises(ValueError, match="not a chain of fully connected layers"):
+        open_file(tmp_path / "m.safetensors")
+
+
+def test_shadow_models_of_a_file_are_said_to_be_of_its_kind_or_not(x, rng, tmp_path):
+    from safetensors.torch import save_file
+
+    save_file(
+        torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.Linear(8, 2)).state_dict(), tmp_path / "a.safetensors"
+    )
+    script(MODEL.module(torch.nn.Softmax(1)), tmp_path / "b.pt")
+    y = np.arange(15) % 2
+    for name, known in (("a.safetensors", True), ("b.pt", False)):
+        found = audit(tmp_path / name, (x[:15], y), (x[15:], y), settings=ONE, opening=Opening(epochs=3))
+        assert any("How the model was trained is not known" in sentence for sentence in found.limits()) != known
+        assert ("(8,)" in found.shadows[0].kind) == known
 
 
 @pytest.mark.parametrize("ending", ["json", "ubj"])
@@ -314,6 +345,9 @@ def test_xgboost(people, tmp_path, ending, n_classes):
     )
     assert list(subject.names) == list(table)
     assert subject.kinds == {"age": "number", "visits": "number", "town": "category"}
+    np.testing.assert_allclose(
+        subject.answers(table.astype({"town": str})[1:3])[0], model.predict_proba(table)[1:3], atol=1e-6
+    )
     assert not subject.refit.known
     assert str(subject.refit) == (
         "models of the same kind, XGBClassifier, with n_estimators = 4, max_depth = 2 and defaults otherwise"
@@ -371,7 +405,7 @@ def test_lightgbm(people, tmp_path, n_classes):
         as_text = table.astype({"town": "object"})[:7]  # some of the towns
         np.testing.assert_allclose(found.answers(as_text)[0], expected[:7], atol=1e-6)
         with pytest.raises(
-            ValueError, match=r"'town' holds '1' and the like, and none of the categories .*, such as 'a', 'b', 'c'"
+            ValueError, match=r"'town' is int64 here, and the model takes .*, such as 'a', 'b', 'c'.*; give .* Parquet"
         ):
             found.answers(table.assign(town=1))
     assert subject.refit.known
@@ -455,6 +489,18 @@ def test_whatever_has_predict_proba(x):
     np.testing.assert_allclose(subject.answers(pd.DataFrame(x))[0], MODEL.vectors(x), atol=1e-6)
     for model in (MODEL.module(torch.nn.Softmax(1)), MODEL.module(torch.nn.Softmax(1)).double(), MODEL.vectors):
         np.testing.assert_allclose(Subject.from_model(model).answers(x)[0], MODEL.vectors(x), atol=1e-6)
+
+
+def test_a_pickle_of_what_has_predict_proba(x, tmp_path):
+    import joblib
+
+    joblib.dump(Duck(), tmp_path / "m.joblib")
+    subject = open_file(tmp_path / "m.joblib", OWN)
+    assert subject.name == "m.joblib"
+    np.testing.assert_allclose(subject.answers(x)[0], MODEL.vectors(x), atol=1e-6)
+    joblib.dump({"weights": MODEL.weights}, tmp_path / "m.joblib")
+    with pytest.raises(ValueError, match=r"m\.joblib holds a dict, which is no model that can be asked"):
+        open_file(tmp_path / "m.joblib", OWN)
 
 
 def test_models_that_answer_with_labels(x):
@@ -541,6 +587,8 @@ def test_what_a_pipeline_takes_in_each_column(people):
     divided = table[["age", "town"]].astype({"town": "category"})
     subject = Subject.from_model(HistGradientBoostingClassifier(max_iter=2).fit(divided, rich))
     assert subject.kinds == {"age": "number", "town": "category"}
+    with pytest.raises(ValueError, match=r"column 'town' is (str|object) here, and the model takes its own categories"):
+        subject.answers(table)
     assert Subject.from_model(LogisticRegression().fit(table[["age"]].to_numpy(), rich)).kinds == {}
 
 

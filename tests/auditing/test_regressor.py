@@ -293,7 +293,7 @@ def test_errors_are_those_of_the_records(forest):
 
 
 def test_the_report_shows_a_regressor(forest, tmp_path):
-    page, content = report.save(forest, tmp_path / "forest.html")
+    page, content, _ = report.save(forest, tmp_path / "forest.html")
     text, found = page.read_text(), json.loads(content.read_text())
     assert "By class" not in text
     assert "class" not in re.sub(r"<[^>]*>", "", text[text.index("<body") :])
