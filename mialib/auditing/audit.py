@@ -224,9 +224,9 @@ def audit_saved(saved, name, settings=Settings(), opening=PLAIN):
     vectors, said = opening.vectors(saved.vectors, len(saved.labels))
     names = saved.classes if opening.classes is None else np.array(opening.classes)
     labels, more = class_numbers(saved.labels, vectors.shape[1], names)
-    known = labels >= 0
-    if not known.all():
-        raise ValueError(f"labels such as {saved.labels[~known][0]!r} are no classes of the model, {some(names)}")
+    foreign = dict.fromkeys(str(label) for label in saved.labels[labels < 0])
+    if foreign:
+        raise ValueError(f"the model has no class {some(foreign)}; it has {some(names)}")
     answers, shadows = Answers(labels, vectors, saved.member), []
     if saved.shadow.any():
         learned = answers.rows(saved.shadow)

@@ -157,7 +157,7 @@ class Records:
     @classmethod
     def _from_arrays(cls, path, roles):
         """Read an NPZ file."""
-        labels = (roles.label, *LABELS) if roles.label == "label" else (roles.label,)
+        labels = LABELS if roles.label == "label" else (roles.label,)
         (x, y), arrays = read_arrays(path, FEATURES, labels)
         if absent := [name for name in roles.named[1:] if name not in arrays]:
             raise ValueError(f"{path} has no array {absent[0]!r}; it has {some(arrays)}")

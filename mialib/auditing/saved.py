@@ -177,6 +177,9 @@ def _by_class(answers, labels, path, classes):
             start -= 1
         shorter = [label_key(name[start:]) for name in columns]
         named = shorter if keys <= set(shorter) else named
+    if not keys <= set(named) and _are_places(keys, columns):
+        said = f"Labels are numbers and columns are not: {some(columns)} are taken as the classes in this order."
+        return answers, None, [*remarks, said]
     if missing := sorted(keys - set(named)):
         raise ValueError(
             f"{path} has no column for class {some(missing)}; its columns are {some(columns)}: name each by its class, "
@@ -192,6 +195,14 @@ def _by_class(answers, labels, path, classes):
     answers = answers.iloc[:, list(order)]
     spelled = {label_key(label): label for label in found}
     return answers, np.array([spelled.get(named[i], named[i]) for i in order]), remarks
+
+
+def _are_places(keys, columns):
+    """Return whether labels number all the columns, from 0 or from 1, and none of these has a number in its name."""
+    if any(letter.isdigit() for name in columns for letter in name) or not all(key.isdigit() for key in keys):
+        return False
+    numbers = {int(key) for key in keys}
+    return (min(numbers), max(numbers)) in ((0, len(columns) - 1), (1, len(columns)))
 
 
 def _of_one(column, found, remarks):

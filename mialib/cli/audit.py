@@ -55,7 +55,7 @@ def add_options(option):
     option(
         "--allow-pickle",
         action="store_true",
-        help="open a pickle, or a program of torch.export; either can run anything",
+        help="open a pickle, or a .pt2; either can run anything",
     )
     option("--activation", choices=("relu", "tanh"), default="relu", help="of a safetensors network")
     option("--epochs", type=int, default=100, help="passes of shadow networks over their records")

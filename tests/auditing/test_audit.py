@@ -13,6 +13,7 @@ from sklearn.preprocessing import OneHotEncoder
 from skops import io
 
 from mialib import metrics
+from mialib.attack.answers import Answers
 from mialib.auditing import report
 from mialib.auditing.audit import Settings, audit, audit_kind, audit_saved, blind_auc
 from mialib.auditing.inputs import Records
@@ -362,14 +363,13 @@ def bad(change):
             "1 prediction vectors hold NaN .*the first is that of record 4",
         ),
         (lambda t: t.assign(a=t.a - 2, b=t.b + 2), "no probabilities"),
-        (lambda t: t.drop(columns="a"), "no probabilities that sum to one"),
-        (lambda t: t.drop(columns=["a", "b"]).assign(c=1), "have one entry; a classifier has at least 2 classes"),
-        (lambda t: t.assign(label=t.label + 1), "labels run from 1 to 3; count them from 0 to 2: subtract 1"),
-        (lambda t: t.assign(label=t.label + 5), "labels run from 5 to 7, but prediction vectors have 3 entries"),
-        (lambda t: t.assign(label=t.label + 0.5), "labels are not whole numbers"),
+        (lambda t: t.drop(columns="a"), "has no column for class '0', '1', '2'; its columns are 'b', 'c'"),
+        (lambda t: t.drop(columns=["a", "b"]).assign(c=1), "there is one column of a prediction vector, 'c', but 3"),
+        (lambda t: t.assign(label=t.label + 5), "has no column for class '5', '6', '7'"),
+        (lambda t: t.assign(label=t.label + 0.5), "has no column for class '0.5'"),
         (lambda t: t.assign(member="perhaps"), "says 'perhaps' of membership; it must be 1 or 0"),
         (lambda t: t.assign(member=1), "there are 240 records in and 0 out; an audit needs at least 4 of each"),
-        (lambda t: t.assign(id=0), "has 1 ids both in and out, such as 0; a record can be one only"),
+        (lambda t: t.assign(id=0), "1 ids are both in and out, such as 0; a record can be one only"),
         (lambda t: t.assign(a="x"), "a column of a prediction vector that is not numeric"),
         (lambda t: t.drop(columns="member"), "has no column 'member'; saved answers need label and member"),
         (lambda t: t.assign(shadow=t.index % 2 == 0), "answers are all in, or all out; an attack needs both"),
@@ -433,17 +433,22 @@ def test_sets_that_differ_by_themselves_are_pointed_out(forest, people):
     assert alike.blind.low <= 0.5
 
 
+def nobody(n):
+    """Answers about n records of one class, of which half are in."""
+    return Answers(np.zeros(n, int), np.full((n, 2), 0.5), np.arange(n) < n // 2)
+
+
 def test_sets_that_do_not_differ_set_off_few_alarms():
     """Notices the fault of a cross-validated area whose folds fail together, and whose interval does not know it."""
     alarms = 0
     for seed in range(40):
-        x, member = np.random.default_rng(seed).normal(size=(120, 4)), np.arange(120) < 60
-        alarms += blind_auc(x, member, np.arange(120) % 2, seed).low > 0.5
+        x, target = np.random.default_rng(seed).normal(size=(120, 4)), nobody(120)
+        alarms += blind_auc(x, target, None, seed).low > 0.5
     assert alarms <= 4
 
 
 def test_ten_records_have_no_blind_guess():
-    assert blind_auc(np.zeros((20, 2)), np.arange(20) < 10, np.arange(20) % 2, 0) is None
+    assert blind_auc(np.zeros((20, 2)), nobody(20), None, 0) is None
 
 
 @pytest.mark.parametrize(
@@ -451,12 +456,12 @@ def test_ten_records_have_no_blind_guess():
     [
         (
             Records(pd.DataFrame({"age": [1.0, 2]}), np.array(["high", "low"])),
-            "the records have no column 'town', which the model was fitted with",
+            "records out have no columns 'town', which the model was fitted on",
         ),
-        (Records(np.zeros((2, 2)), np.array(["high", "low"])), "all need the same"),
+        (Records(np.zeros((2, 2)), np.array(["high", "low"])), "column 'town' is text; the model takes|is text in one"),
         (
-            Records(pd.DataFrame({"age": [1.0, 2], "town": ["a", "b"]}), np.array(["high", "top"])),
-            "the model has no class 'top'; it has 'high', 'low'",
+            Records(pd.DataFrame({"age": [1.0, 2], "town": ["a", "b"]}), np.array(["up", "top"])),
+            "no record out is of a class that the model has, 'high', 'low'",
         ),
     ],
 )
@@ -491,7 +496,7 @@ def test_models_that_are_none(tmp_path, people):
     [
         (["--label", "salary"], "has no column 'salary'; name that of the labels"),
         (["--in", "nowhere.csv"], "nowhere.csv"),
-        (["--in", "in.txt"], "is none of .csv, .parquet and .npz"),
+        (["--in", "in.txt"], "there is no file in.txt"),
         (["-o", "report.pdf"], "does not end in .html"),
     ],
 )
@@ -507,7 +512,7 @@ def test_arrays_without_pickles(tmp_path):
     with pytest.raises(ValueError, match="cannot be read as NPZ without pickles"):
         Records.from_file(tmp_path / "x.npz")
     np.savez(tmp_path / "x.npz", x=np.zeros((1, 2)))
-    with pytest.raises(ValueError, match="has no array 'y'; it needs x, y"):
+    with pytest.raises(ValueError, match="has no array 'y' or 'Y' or 'labels' or 'label' or 'target'; it has 'x'"):
         Records.from_file(tmp_path / "x.npz")
 
 

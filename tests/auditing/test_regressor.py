@@ -297,7 +297,7 @@ def test_the_report_shows_a_regressor(forest, tmp_path):
     text, found = page.read_text(), json.loads(content.read_text())
     assert "By class" not in text
     assert "class" not in re.sub(r"<[^>]*>", "", text[text.index("<body") :])
-    assert "<th>prediction</th><th>residual</th>" in text
+    assert '<th scope="col">prediction</th><th scope="col">residual</th>' in text
     assert f"R² is {forest.r2[0]:.3f}" in text
     assert found["train error"] == pytest.approx(float(forest.target.train_error))
     assert found["train accuracy"] is None

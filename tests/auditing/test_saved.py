@@ -54,6 +54,16 @@ def test_labels_may_count_from_anywhere_if_columns_do_so_too(sure, tmp_path, nam
     assert is_right(read(table(sure, names, np.array(names)[sure[1]]), tmp_path))
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_named_columns_are_in_order_if_labels_number_all_of_them(sure, tmp_path, first):
+    frame = table(sure, list("abcdefghijkl"), sure[1] + first)
+    saved = read(frame, tmp_path)
+    assert is_right(saved)
+    assert "are taken as the classes in this order" in saved.remarks[0]
+    with pytest.raises(ValueError, match="has no column for class"):
+        read(frame.assign(age=40), tmp_path)
+
+
 def test_labels_that_no_column_is_called_by_are_refused(sure, tmp_path):
     with pytest.raises(ValueError, match=r"has no column for class '12'; its columns are '0', .* --classes"):
         read(table(sure, labels=sure[1] + 1), tmp_path)

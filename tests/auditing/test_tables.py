@@ -69,6 +69,14 @@ def test_what_is_no_table_gives_one_sentence(tmp_path, text, message):
     assert "\n" not in str(error.value)
 
 
+def test_another_kind_of_file_is_one_sentence(tmp_path):
+    (tmp_path / "in.xlsx").write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"in.xlsx is none of .csv, .parquet and .npz"):
+        Records.from_file(tmp_path / "in.xlsx")
+    with pytest.raises(ValueError, match=r"there is no file .*in.csv"):
+        Records.from_file(tmp_path / "in.csv")
+
+
 def test_a_column_of_lists_is_spread(tmp_path):
     table = pd.DataFrame({"pixels": [[1.0, 2.0], [3.0, 4.0]], "label": [0, 1]})
     table.to_parquet(tmp_path / "in.parquet")
