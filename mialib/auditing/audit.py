@@ -13,7 +13,7 @@ from mialib.auditing.findings import Findings
 from mialib.auditing.inputs import Records, apart, join_records
 from mialib.auditing.labels import class_numbers, known_classes
 from mialib.auditing.panel import Said, as_columns, halves_of
-from mialib.auditing.refits import OnPlatform, Refit, Trained
+from mialib.auditing.refits import OnPlatform, Refit, Trained, as_numbers
 from mialib.auditing.regressor import audit_regressor
 from mialib.auditing.shadows import Shadows, train_on_own, train_pool
 from mialib.auditing.structure import checks
@@ -120,7 +120,10 @@ def audit(model, in_, out, pool=None, settings=Settings(), opening=PLAIN, train=
         return _audit_regressor(subject, in_, out, pool, settings, remarks)
     found = Asked.of(subject, in_, out, opening, settings, remarks)
     both, labels, classes = found.records, found.target.labels, found.classes
-    shadows = train_on_own(remarks, subject.refit, both, labels, classes, settings)
+    if words := _words(subject.refit, both.x):
+        remarks.append(f"No shadow models were trained: {words}")
+        pool = None
+    shadows = [] if words else train_on_own(remarks, subject.refit, both, labels, classes, settings)
     if pool is not None:
         pool, n_dropped = apart(both, pool, ("in or out", "in the pool"), settings.drop_shared)
         remarks += [_DROPPED.format(n_dropped)] if n_dropped else []
@@ -171,6 +174,16 @@ def _audit_regressor(subject, in_, out, pool, settings, remarks):
     values, estimator = found.target.vectors[: len(in_)], subject.estimator
     structure = () if estimator is None else checks(estimator, in_, lambda _: values)
     return replace(found, blind=blind, structure=structure)
+
+
+def _words(refit, x):
+    """Return why a kind of model that takes numbers cannot take the records, None if it can."""
+    try:
+        if isinstance(refit, OnPlatform):
+            as_numbers(x)
+    except ValueError as error:
+        return f"{error}."
+    return None
 
 
 def _structure(estimator, found, n_in):

@@ -18,14 +18,14 @@ def people(n, seed):
     rng = np.random.default_rng(seed)
     table = pd.DataFrame(
         {
-            "person": np.arange(n) + 1,
             "age": rng.integers(18, 80, n),
-            "hours": rng.normal(38, 9, n).round(1),
+            "hours": rng.normal(38, 9, n).round(2),
             "town": rng.choice(["Ashby", "Brook", "Colne"], n),
             "married": rng.random(n) < 0.5,
         }
     )
     sure = (table["age"] - 45) / 15 + (table["hours"] - 38) / 9 + table["married"] + rng.normal(0, 2, n)
+    table.insert(0, "person", np.arange(n) + 1)
     return table.assign(income=np.where(sure > 0.5, "high", "low"))
 
 

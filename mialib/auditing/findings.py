@@ -375,56 +375,11 @@ class Findings:
         """Return the verdict, one or two sentences that say no more than the bounds do."""
         return wording.sentence(self)
 
-    def to_dict(self):
-        """Return everything as plain dicts and lists that JSON can hold; a number that is not defined is None."""
-        return plain(
-            {
-                "model": self.name,
-                "verdict": self.sentence(),
-                "outcome": self.verdict.outcome,
-                "material": self.material,
-                "records that would decide": self.verdict.needed,
-                "strongest attack": {
-                    "name": self.strongest,
-                    "quantity": self.verdict.strongest.quantity,
-                    "value": self.verdict.strongest.found,
-                },
-                "records in": self.n_in,
-                "records out": self.n_out,
-                "base rate": self.base_rate,
-                "train accuracy": float(self.target.train_accuracy),
-                "test accuracy": float(self.target.test_accuracy),
-                "shadow models": [of.kind for of in self.shadows],
-                "overall": self.overall,
-                "between seeds": self.between_seeds(),
-                "by class": self.by_class(),
-                "by subgroup": self.by_subgroup(),
-                "beyond overfitting": self.beyond_overfitting(),
-                "precision by prior": self.precision_at(),
-                "threshold at 1 % FPR": self.threshold_at(0.01),
-                "most exposed records": self.exposed(),
-                "epsilon": self.privacy,
-                "mitigations": self.mitigations,
-                "AUC of the features alone": self.blind,
-                "what this does not say": self.limits(),
-                "seed": self.seed,
-            }
-        )
+    def errors(self):
+        """Return how far a regressor's values are off, nothing for a classifier (dict of float)."""
+        return {}
 
 
 def _precision(tpr, fpr, prior):
     called = tpr * prior + fpr * (1 - prior)
     return float(tpr * prior / called) if called > 0 else float("nan")
-
-
-def plain(value):
-    """Return a value with the types that JSON knows; a number that is not defined is None."""
-    if isinstance(value, Estimate):
-        return plain({"value": float(value), "low": value.low, "high": value.high})
-    if isinstance(value, dict):
-        return {str(key): plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(entry) for entry in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -275,12 +275,11 @@ class RegressionFindings(Findings):
             )
         return text
 
-    def to_dict(self):
-        """Return everything as plain dicts and lists that JSON can hold; a number that is not defined is None."""
-        of_model = {
+    def errors(self):
+        """Return mean absolute errors and R², of the records in and of those out (dict of float)."""
+        return {
             "train error": float(self.target.train_error),
             "test error": float(self.target.test_error),
             "train R²": self.r2[0],
             "test R²": self.r2[1],
         }
-        return super().to_dict() | of_model

@@ -12,13 +12,13 @@ import numpy as np
 from mialib import metrics, plots
 from mialib.auditing import rows
 from mialib.auditing.filing import Filing, redacted
-from mialib.auditing.findings import plain
 from mialib.auditing.page import cell, listed, number, share, tables
 from mialib.auditing.panel import GAP
 from mialib.auditing.recommendation import recommend
 from mialib.base.machine import write_text
 from mialib.book.pictures import svg
 from mialib.datasets.files import file_sha256
+from mialib.metrics import Estimate
 from mialib.plots.style import sign
 
 CURVES = 5
@@ -81,15 +81,44 @@ def content(findings, filing=None):
     Where no `Filing` is given, and none is in the findings, it is one of now, by what is known here.
     """
     filing = filing or findings.filing or Filing.now(findings)
-    more = {
+    found = {
+        "schema version": SCHEMA_VERSION,
         "model": redacted(findings.name),
+        "verdict": findings.sentence(),
+        "outcome": findings.verdict.outcome,
         "recommendation": asdict(recommend(findings)),
+        "material": findings.material,
+        "records that would decide": findings.verdict.needed,
+        "strongest attack": {
+            "name": findings.strongest,
+            "quantity": findings.verdict.strongest.quantity,
+            "value": findings.verdict.strongest.found,
+        },
+        "records in": findings.n_in,
+        "records out": findings.n_out,
+        "base rate": findings.base_rate,
+        "train accuracy": float(findings.target.train_accuracy),
+        "test accuracy": float(findings.target.test_accuracy),
+        **findings.errors(),
+        "shadow models": [of.kind for of in findings.shadows],
+        "overall": findings.overall,
+        "between seeds": findings.between_seeds(),
         "structure": [asdict(check) for check in findings.structure],
+        "by class": findings.by_class(),
+        "by subgroup": findings.by_subgroup(),
+        "beyond overfitting": findings.beyond_overfitting(),
+        "precision by prior": findings.precision_at(),
+        "threshold at 1 % FPR": findings.threshold_at(0.01),
         "most exposed records": rows.exposed(findings),
         "p-value": {"attack": findings.strongest, "how": rows.HOW, "exposed at": rows.EXPOSED},
+        "epsilon": findings.privacy,
+        "mitigations": findings.mitigations,
+        "AUC of the features alone": findings.blind,
+        "what this does not say": findings.limits(),
+        "seed": findings.seed,
         "filing": filing.to_dict(),
     }
-    return {"schema version": SCHEMA_VERSION} | findings.to_dict() | plain(more)
+    return _plain(found)
 
 
 def html(findings, filing=None):
@@ -136,3 +165,16 @@ def _histogram(findings, origin):
 def _svg(figure, origin):
     text = svg(sign(figure, origin))
     return text[text.index("<svg") :]
+
+
+def _plain(value):
+    """Return a value with the types that JSON knows; a number that is not defined is None."""
+    if isinstance(value, Estimate):
+        return _plain({"value": float(value), "low": value.low, "high": value.high})
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value

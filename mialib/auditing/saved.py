@@ -79,11 +79,9 @@ class SavedAnswers:
         if path.suffix == ".npz":
             return cls._from_arrays(path, roles, classes)
         table, remarks = read_table(path, [*roles.named, "id", "member", "shadow"])
-        if missing := [name for name in dict.fromkeys((*roles.named, "member")) if name not in table]:
-            raise ValueError(
-                f"{path} has no column {some(missing)}; saved answers need label and member, and have "
-                f"{some(table.columns)}"
-            )
+        if missing := [name for name in dict.fromkeys((*roles.named, "member", *roles.drop)) if name not in table]:
+            needed = "" if missing[0] in roles.drop else "saved answers need label and member, "
+            raise ValueError(f"{path} has no column {some(missing)}; {needed}it has {some(table.columns)}")
         return cls._from_table(table.drop(columns=list(roles.drop)), roles, classes, path, remarks)
 
     @classmethod
@@ -178,8 +176,11 @@ def _by_class(answers, labels, path, classes):
         shorter = [label_key(name[start:]) for name in columns]
         named = shorter if keys <= set(shorter) else named
     if not keys <= set(named) and _are_places(keys, columns):
-        said = f"Labels are numbers and columns are not: {some(columns)} are taken as the classes in this order."
-        return answers, None, [*remarks, said]
+        first = min(int(key) for key in keys)
+        said = (
+            f"Labels are numbers: columns {some(columns)} are taken as classes {first} to {len(columns) - 1 + first}."
+        )
+        return answers, np.arange(first, len(columns) + first), [*remarks, said]
     if missing := sorted(keys - set(named)):
         raise ValueError(
             f"{path} has no column for class {some(missing)}; its columns are {some(columns)}: name each by its class, "
@@ -193,7 +194,7 @@ def _by_class(answers, labels, path, classes):
         raise ValueError(f"column {some(foreign)} of {path} fits no label; leave it out with --drop if it is no class")
     order = sorted(range(len(named)), key=lambda i: int(named[i])) if whole else range(len(named))
     answers = answers.iloc[:, list(order)]
-    spelled = {label_key(label): label for label in found}
+    spelled = {} if whole else {label_key(label): label for label in found}
     return answers, np.array([spelled.get(named[i], named[i]) for i in order]), remarks
 
 

@@ -59,7 +59,7 @@ def test_named_columns_are_in_order_if_labels_number_all_of_them(sure, tmp_path,
     frame = table(sure, list("abcdefghijkl"), sure[1] + first)
     saved = read(frame, tmp_path)
     assert is_right(saved)
-    assert "are taken as the classes in this order" in saved.remarks[0]
+    assert f"are taken as classes {first} to {K - 1 + first}." in saved.remarks[0]
     with pytest.raises(ValueError, match="has no column for class"):
         read(frame.assign(age=40), tmp_path)
 
