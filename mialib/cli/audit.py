@@ -1,7 +1,6 @@
 """The command ``mia audit``."""
 
 import shlex
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,6 +117,7 @@ def _findings(arguments):
         raise ValueError(f"there is no file {missing[0]}")
     listed = [filing.Input("model", a.model)] if service else []
     listed += [filing.Input.from_file(role, path) for role, path in files.items()]
+    counts = {}
     report.paths(a.output, listed)
     if a.fail_above is not None:
         recommendation.check_threshold(a.fail_above)
@@ -130,8 +130,9 @@ def _findings(arguments):
         answers = saved.SavedAnswers.from_file(a.model, roles, opening.classes)
         found = audit.audit_saved(answers, Path(a.model).name, settings, opening)
     else:
-        found = _of_model(a, settings, opening, roles)
-    command = ["mia", "audit", *sys.argv[2:]]
+        found, counts = _of_model(a, settings, opening, roles)
+    listed = [replace(of, n_records=counts.get(of.role)) for of in listed]
+    command = ["mia", *a.words]
     filed = filing.Filing.now(found, settings, opening, command, listed, service=service, budget=a.budget)
     return replace(found, filing=filed)
 
@@ -144,15 +145,21 @@ def _of_model(arguments, settings, opening, roles):
     from mialib.auditing import audit, inputs
 
     subject = _subject(arguments, opening)
-
-    def read(path):
-        return path and inputs.Records.from_file(path, roles, subject.names, subject.kinds)
-
+    paths = {"records in": arguments.in_, "records out": arguments.out, "pool": arguments.pool}
     if arguments.data:
-        return audit.audit_kind(subject.refit.estimator, read(arguments.data), settings, subject.name)
-    if not (arguments.in_ and arguments.out):
+        paths = {"records": arguments.data}
+    elif not (arguments.in_ and arguments.out):
         raise ValueError("give records with --in and --out, or with --data alone to train such a model anew")
-    return audit.audit(subject, *map(read, (arguments.in_, arguments.out, arguments.pool)), settings, opening)
+    parts = {
+        role: inputs.Records.from_file(path, roles, subject.names, subject.kinds)
+        for role, path in paths.items()
+        if path
+    }
+    counts = {role: len(part) for role, part in parts.items()}
+    if arguments.data:
+        return audit.audit_kind(subject.refit.estimator, parts["records"], settings, subject.name), counts
+    in_, out, pool = (parts.get(role) for role in paths)
+    return audit.audit(subject, in_, out, pool, settings, opening), counts
 
 
 def _subject(arguments, opening):

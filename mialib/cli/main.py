@@ -194,7 +194,8 @@ def parser():
 
 def main(words=None):
     """Run the command; bad input, or a chapter that fails, gives one sentence and exit code 1."""
-    arguments = parser().parse_args(words)
+    words = sys.argv[1:] if words is None else words
+    arguments = parser().parse_args(words, argparse.Namespace(words=list(words)))
     try:
         return arguments.function(arguments) or 0
     except (ValueError, OSError, RuntimeError) as error:

@@ -54,6 +54,9 @@ def test_the_example_shows_an_audit_from_end_to_end(folder, capsys):
     assert set(parsed["by subgroup"]) == {"town = Ashby", "town = Brook", "town = Colne"}
     rows = pd.read_csv(folder / "shown" / "audit.csv")
     assert list(rows["id"]) == list(range(1, 801))
+    filing = parsed["filing"]
+    assert f"$ {filing['command']}" == command
+    assert [of["records"] for of in filing["inputs"]] == [None, 400, 400, 800]
 
 
 @pytest.fixture
