@@ -65,9 +65,10 @@ class OfCatBoost(Refit):
             settings.pop(same, None)
         return cls(type(model)(**settings), tuple(model.get_cat_feature_indices()))
 
-    def fit(self, x, labels, seed):
-        """Return a copy, fitted with the user's labels."""
-        return seeded(self.estimator, seed).fit(x, labels, cat_features=list(self.divided) or None)
+    def fit(self, x, labels, seed, weights=None):
+        """Return a copy, fitted with the user's labels, and weights if there are any."""
+        divided = list(self.divided) or None
+        return seeded(self.estimator, seed).fit(x, labels, cat_features=divided, sample_weight=weights)
 
 
 def open_xgboost(path, opening):

@@ -13,7 +13,7 @@ import torch
 from scipy.special import softmax
 from sklearn.base import BaseEstimator
 
-from mialib.auditing.outputs import module_outputs
+from mialib.auditing.outputs import module_outputs, one_hot
 from mialib.base.machine import progress
 from mialib.base.validate import TOLERANCE
 from mialib.datasets.dataset import Dataset, Provenance, array_sha256
@@ -201,8 +201,8 @@ def as_numbers(x):
 def ask(model, x, classes):
     """Return a model's prediction vectors, float32 of shape (n, classes), in the order of `classes`.
 
-    `model` has ``predict_proba``, or is called and returns logits or probabilities. A ValueError says if the answers
-    have another shape.
+    `model` has ``predict_proba`` or ``predict``, or is called, and returns logits, probabilities or labels.
+    A ValueError says if the answers have another shape.
     """
     if hasattr(model, "predict_proba"):
         found = np.asarray(model.predict_proba(x))
@@ -214,7 +214,8 @@ def ask(model, x, classes):
     elif isinstance(model, torch.nn.Module):
         found = module_outputs(model.eval(), as_numbers(x))
     else:
-        found = np.asarray(model(x))
+        found = np.asarray(model.predict(x) if hasattr(model, "predict") else model(x))
+        found = one_hot(found, classes) if found.shape == (len(x),) else found
     if found.shape != (len(x), len(classes)):
         raise ValueError(
             f"a shadow model's answers about {len(x)} records have shape {found.shape}; it must be "

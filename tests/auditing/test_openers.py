@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
 from mialib.auditing.audit import Settings, audit
+from mialib.auditing.inputs import Records
 from mialib.auditing.openers import OPENERS, open_file
 from mialib.auditing.refits import OnPlatform
 from mialib.auditing.subjects import Opening, Subject
@@ -600,3 +601,24 @@ def test_a_column_is_known_by_its_name_alone(people):
         subject.answers(table[["visits", "age"]].assign(id=range(40)))[0], model.predict_proba(table), atol=1e-6
     )
     np.testing.assert_allclose(subject.answers(table.to_numpy())[0], model.predict_proba(table), atol=1e-6)
+
+
+@pytest.mark.parametrize("weights", [None, np.linspace(0.5, 2, 60)])
+def test_catboost_is_audited_by_models_of_its_kind(weights):
+    catboost = pytest.importorskip("catboost")
+    x = np.random.default_rng(0).normal(size=(120, 3))
+    y = (x[:, 0] > 0).astype(int)
+    model = catboost.CatBoostClassifier(iterations=3, depth=2, verbose=0, thread_count=1).fit(x[:60], y[:60])
+    parts = (Records(x[rows], y[rows], weights=weights) for rows in (slice(0, 60), slice(60, None)))
+    assert audit(model, *parts, settings=ONE).has_own_kind
+
+
+def test_a_model_that_answers_with_labels_is_audited_by_models_of_its_kind():
+    x = np.random.default_rng(0).normal(size=(120, 3))
+    y = np.where(x[:, 0] > 0, "yes", "no")
+    found = audit(RidgeClassifier().fit(x[:60], y[:60]), (x[:60], y[:60]), (x[60:], y[60:]), settings=ONE)
+    assert found.has_own_kind
+    assert set(np.unique(found.shadows[0].vectors)) == {0, 1}
+    right = found.shadows[0].vectors.argmax(axis=2) == found.target.labels
+    assert right.mean() > 0.8
+    assert any("The model answers with labels only" in said for said in found.limits())
