@@ -23,16 +23,16 @@ class Chapter:
     dataset, *more : Dataset or Provenance
         All that the numbers come from; a claim is judged by those that it names.
 
+    Attributes
+    ----------
+    origin : Origin
+        These conditions, as a recorded run keeps them.
+
     Raises
     ------
     ValueError
         If papermill has set a parameter that the notebook does not declare, or to another kind of value; a list or a
         number that it has set to text is read.
-
-    Attributes
-    ----------
-    origin : Origin
-        These conditions, as a recorded run keeps them.
     """
 
     def __init__(self, name, profile, seed, dataset, *more):
