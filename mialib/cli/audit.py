@@ -81,6 +81,9 @@ def audit(arguments):
     except ModuleNotFoundError as error:
         raise ValueError(f'mia audit needs {error.name}; install it with pip install "mialib[audit]"') from error
     findings = _findings(arguments)
+    for check in findings.structure:  # no attack has run yet: each is tried when its numbers are asked for
+        if check.concern:
+            print(f"{check.name[0].upper()}{check.name[1:]}: {check.meaning}", flush=True)
     advice = recommendation.recommend(findings)
     written = report.save(findings, arguments.output)
     print(findings.sentence(), f"Recommendation: {advice.action}. {advice.reason}", *written, sep="\n")
