@@ -28,8 +28,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 from mialib.auditing.audit import Settings, audit, audit_saved
 from mialib.auditing.inputs import Records
-from mialib.auditing.saved import SavedAnswers
 from mialib.auditing.refits import OnPlatform
+from mialib.auditing.saved import SavedAnswers
 from mialib.auditing.subjects import Opening, Subject
 from mialib.base.seeding import child
 from mialib.models.stack import NN
