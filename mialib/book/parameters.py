@@ -13,9 +13,18 @@ def of_notebook(source):
 
 
 def declared(cell):
-    """Return what a cell declares, a dict of kind and default by name: (str, object)."""
-    lines = [line for line in ast.parse(cell).body if isinstance(line, ast.AnnAssign)]
-    return {line.target.id: (ast.unparse(line.annotation), ast.literal_eval(line.value)) for line in lines}
+    """Return what a cell declares, a dict of kind and default by name: (str, object).
+
+    The kind is that of the annotation, or of the default.
+    """
+    found = {}
+    for line in ast.parse(cell).body:
+        if isinstance(line, ast.AnnAssign):
+            found[line.target.id] = ast.unparse(line.annotation), ast.literal_eval(line.value)
+        elif isinstance(line, ast.Assign):
+            default = ast.literal_eval(line.value)
+            found[line.targets[0].id] = type(default).__name__, default
+    return found
 
 
 def checked(name, known, given):
@@ -66,4 +75,4 @@ def _is(value, kind):
         return isinstance(value, list | tuple) and (not inner or all(_is(entry, inner) for entry in value))
     if outer in ("int", "float"):
         return isinstance(value, int if outer == "int" else Real) and not isinstance(value, bool)
-    return isinstance(value, {"str": str, "bool": bool, "dict": dict}[outer])
+    return isinstance(value, {"str": str, "bool": bool, "dict": dict}.get(outer, object))

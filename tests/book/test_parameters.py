@@ -20,6 +20,13 @@ def test_parameters_are_read_from_their_cell():
     }
 
 
+def test_a_parameter_without_an_annotation_is_of_the_kind_of_its_default():
+    assert declared("size = 3\nway = None") == {"size": ("int", 3), "way": ("NoneType", None)}
+    assert checked("c", declared("size = 3\nway = None"), {"size": 4, "way": "own"}) == {"size": 4, "way": "own"}
+    with pytest.raises(ValueError, match="size is 'x'; it must be int, such as 3"):
+        checked("c", declared("size = 3"), {"size": "x"})
+
+
 def test_every_chapter_declares_what_papermill_finds():
     for path in chapters.paths():
         found = papermill.inspect_notebook(str(path))
