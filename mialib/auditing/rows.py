@@ -78,12 +78,4 @@ def as_csv(findings):
 def _harmless(cell):
     """Return a cell that is no formula: a spreadsheet takes for one what starts with any of ``=+-@``."""
     text = str(cell)
-    return f"'{text}" if _FORMULA.match(text) and not _is_number(text) else cell
-
-
-def _is_number(text):
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return f"'{text}" if _FORMULA.match(text) and pd.isna(pd.to_numeric(text, errors="coerce")) else cell
