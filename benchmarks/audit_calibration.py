@@ -27,13 +27,13 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from mialib.auditing.audit import Settings, audit, audit_saved
-from mialib.auditing.inputs import Records
-from mialib.auditing.refits import OnPlatform
-from mialib.auditing.saved import SavedAnswers
-from mialib.auditing.subjects import Opening, Subject
 from mialib.base.seeding import child
 from mialib.models.stack import NN
 from mialib.platforms.private import DPSGD
+from mialib.submission.inputs import Records
+from mialib.submission.refits import OnPlatform
+from mialib.submission.saved import SavedAnswers
+from mialib.submission.subjects import Opening, Subject
 
 KINDS = {
     "forest": lambda s: RandomForestClassifier(50, random_state=s),

@@ -28,8 +28,8 @@ HOMES_BY_ROOM = {
     "attack.experiment": "Experiment Result run run_each",
     "book.chapter": "Chapter",
     "auditing.audit": "Settings audit audit_platform",
-    "auditing.inputs": "Records",
-    "auditing.refits": "ModuleTrainer",
+    "submission.inputs": "Records",
+    "submission.refits": "ModuleTrainer",
 }
 HOMES = {name: home for home, names in HOMES_BY_ROOM.items() for name in names.split()}
 

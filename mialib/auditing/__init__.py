@@ -1,1 +1,1 @@
-"""Does my model leak: what people bring, the audit, its findings and its report."""
+"""Does my model leak: the audit, its findings and its report."""

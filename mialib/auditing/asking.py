@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mialib.attack.answers import Answers
-from mialib.auditing.inputs import Records, join_records
-from mialib.auditing.labels import class_numbers, known_classes
-from mialib.auditing.tables import some
 from mialib.base.seeding import child
 from mialib.base.validate import TOLERANCE
 from mialib.service.client import ServiceError
+from mialib.submission.inputs import Records, join_records
+from mialib.submission.labels import class_numbers, known_classes
+from mialib.submission.tables import some
 
 TWICE = 64
 """Records about which a model is asked twice."""

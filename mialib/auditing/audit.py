@@ -8,21 +8,21 @@ from sklearn.ensemble import RandomForestClassifier
 from mialib.attack.answers import Answers, Inference
 from mialib.auditing.asking import Asked
 from mialib.auditing.canaries import epsilon_by_canaries
-from mialib.auditing.columns import align
 from mialib.auditing.findings import Findings
-from mialib.auditing.inputs import Records, apart, join_records
-from mialib.auditing.labels import class_numbers, known_classes
 from mialib.auditing.panel import Said, as_columns, halves_of
-from mialib.auditing.refits import OnPlatform, Refit, Trained, as_numbers
 from mialib.auditing.regressor import audit_regressor
 from mialib.auditing.shadows import Shadows, train_on_own, train_pool
 from mialib.auditing.structure import checks
-from mialib.auditing.subjects import PLAIN, Subject
-from mialib.auditing.tables import some
 from mialib.auditing.wording import FEW, about_sizes
 from mialib.base.seeding import child
 from mialib.base.validate import check_integer
 from mialib.datasets.splits import split
+from mialib.submission.columns import align
+from mialib.submission.inputs import Records, apart, join_records
+from mialib.submission.labels import class_numbers, known_classes
+from mialib.submission.refits import OnPlatform, Refit, Trained, as_numbers
+from mialib.submission.subjects import PLAIN, Subject
+from mialib.submission.tables import some
 
 _DROPPED = "{} records of the pool are in or out as well, and left out of it."
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from mialib.attack.epsilon import canary_epsilon
-from mialib.auditing.refits import ask
 from mialib.base.seeding import child
+from mialib.submission.refits import ask
 
 
 def epsilon_by_canaries(refit, both, member, classes, settings):

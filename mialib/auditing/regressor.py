@@ -14,14 +14,14 @@ from sklearn.metrics import r2_score
 
 from mialib.auditing import asking, wording
 from mialib.auditing.findings import Findings
-from mialib.auditing.inputs import join_records
-from mialib.auditing.outputs import module_outputs
 from mialib.auditing.panel import as_columns
-from mialib.auditing.refits import STARTING, OnPlatform, Refit, as_numbers
 from mialib.auditing.residuals import ResidualCase, Values
 from mialib.auditing.shadows import train_on_own, train_pool
 from mialib.base.machine import progress
 from mialib.base.seeding import child
+from mialib.submission.inputs import join_records
+from mialib.submission.outputs import module_outputs
+from mialib.submission.refits import STARTING, OnPlatform, Refit, as_numbers
 
 DIGITS = (3, 2, 1)
 """To how many digits of the labels' spread answers are rounded, to see what that helps."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mialib.attack.answers import Answers
-from mialib.auditing.inputs import join_records
-from mialib.auditing.refits import Trained
 from mialib.base.seeding import child, children
 from mialib.datasets.splits import shadow_sets
+from mialib.submission.inputs import join_records
+from mialib.submission.refits import Trained
 
 HALVES, POOL = "in and out", "pool"
 """Where shadow models have their records from."""

@@ -64,7 +64,7 @@ def checks(estimator, records, subject_ask=None, threshold=10):
     estimator : object
         A fitted estimator, pipeline, search or ensemble of scikit-learn, XGBoost or LightGBM, or a
         ``torch.nn.Module``. Of anything else it is said what could not be looked at.
-    records : mialib.auditing.inputs.Records
+    records : mialib.submission.inputs.Records
         Those that it was trained on.
     subject_ask : callable, optional
         From the features of n records to prediction vectors, shape (n, classes), or values, shape (n,); by default what

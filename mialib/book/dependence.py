@@ -9,15 +9,19 @@ import nbformat
 import mialib
 from mialib.models.cache import code_sha256
 
-TELLING = ("mialib.book", "mialib.plots")
-"""Packages that show what was measured, and decide no number."""
+NO_NUMBER = (
+    *("mialib.book", "mialib.plots"),  # show what was measured
+    *("mialib.models.cache", "mialib.datasets.files"),  # keep and fetch: sha256 hold what, in a key, in the provenance
+    *("mialib.base.machine", "mialib.service"),  # carry: where a model trains or answers changes no bit, as tests hold
+)
+"""Packages and modules that decide no number."""
 
 
 def code_of(chapter):
     """Return the sha256 of the code that decides what a chapter measures, docstrings and parameters left out.
 
     It is that of the chapter's statements on which ``chapter.check`` and ``chapter.keep`` depend, and of all functions,
-    classes and constants of mialib that these lead to, name by name; how numbers are drawn and told does not count.
+    classes and constants of mialib that these lead to, name by name; what is in `NO_NUMBER` does not count.
     """
     cells = nbformat.read(chapter, as_version=4).cells
     cells = [c.source for c in cells if c.cell_type == "code" and "parameters" not in c.metadata.get("tags", ())]
@@ -50,7 +54,7 @@ class _Found:
 
     def want(self, module, name, attribute=None):
         """Follow the statements that bind a name of a module, or an attribute of it if it is a module itself."""
-        if (module, name, attribute) in self.seen or module.startswith(TELLING):
+        if (module, name, attribute) in self.seen or module.startswith(NO_NUMBER):
             return
         self.seen.add((module, name, attribute))
         if module not in self.modules:

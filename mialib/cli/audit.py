@@ -104,7 +104,8 @@ def _example(arguments):
 
 
 def _findings(arguments):
-    from mialib.auditing import audit, filing, inputs, recommendation, report, saved, subjects
+    from mialib.auditing import audit, filing, recommendation, report
+    from mialib.submission import inputs, saved, subjects
 
     names = ("size", "seeds", "material", "epsilon", "delta", "canaries", "drop_shared", "seed")
     settings = audit.Settings(arguments.shadows, **{name: getattr(arguments, name) for name in names})
@@ -145,7 +146,8 @@ def _is_address(model):
 
 
 def _of_model(arguments, settings, opening, roles):
-    from mialib.auditing import audit, inputs
+    from mialib.auditing import audit
+    from mialib.submission import inputs
 
     subject = _subject(arguments, opening)
     paths = {"records in": arguments.in_, "records out": arguments.out, "pool": arguments.pool}
@@ -166,7 +168,7 @@ def _of_model(arguments, settings, opening, roles):
 
 
 def _subject(arguments, opening):
-    from mialib.auditing import refits, subjects
+    from mialib.submission import refits, subjects
 
     if _is_address(arguments.model):
         from mialib.service.client import Remote

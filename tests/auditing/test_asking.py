@@ -13,12 +13,12 @@ from sklearn.preprocessing import OneHotEncoder
 from mialib.attack.answers import Answers
 from mialib.auditing.asking import Asked
 from mialib.auditing.audit import Settings, audit, audit_kind
-from mialib.auditing.columns import align
-from mialib.auditing.inputs import Records, Roles
 from mialib.auditing.panel import halves_of
-from mialib.auditing.refits import Refit
 from mialib.auditing.shadows import train_halves, train_pool
-from mialib.auditing.subjects import PLAIN, Subject
+from mialib.submission.columns import align
+from mialib.submission.inputs import Records, Roles
+from mialib.submission.refits import Refit
+from mialib.submission.subjects import PLAIN, Subject
 
 N = 120
 ONE = Settings(n_shadow=2, seeds=1)

@@ -16,15 +16,15 @@ from mialib import metrics
 from mialib.attack.answers import Answers
 from mialib.auditing import report
 from mialib.auditing.audit import Settings, audit, audit_kind, audit_saved, blind_auc
-from mialib.auditing.inputs import Records
 from mialib.auditing.panel import ATTACKS, WITHOUT_SHADOWS
-from mialib.auditing.refits import Refit
-from mialib.auditing.saved import SavedAnswers
-from mialib.auditing.subjects import Opening
 from mialib.base.seeding import children
 from mialib.cli import main
 from mialib.platforms.mitigations import LabelOnly, Rounding
 from mialib.service.client import Remote
+from mialib.submission.inputs import Records
+from mialib.submission.refits import Refit
+from mialib.submission.saved import SavedAnswers
+from mialib.submission.subjects import Opening
 
 TREE = "sklearn.tree._tree.Tree"
 FOREST = RandomForestClassifier(30, random_state=0)

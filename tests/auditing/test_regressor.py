@@ -15,13 +15,13 @@ from mialib.attack import lira
 from mialib.attack.shadow import halves
 from mialib.auditing import report
 from mialib.auditing.audit import Settings
-from mialib.auditing.inputs import Records
-from mialib.auditing.refits import Refit, Trained
 from mialib.auditing.regressor import RegressionFindings, Steps, audit_regressor, checked_labels, checked_values
 from mialib.auditing.residuals import ResidualCase, Values, nearer_than_out
 from mialib.auditing.shadows import HALVES, POOL, Shadows
-from mialib.auditing.subjects import PLAIN, Subject
 from mialib.auditing.verdict import LEAKS, NO_LEAK
+from mialib.submission.inputs import Records
+from mialib.submission.refits import Refit, Trained
+from mialib.submission.subjects import PLAIN, Subject
 
 ONE = Settings(n_shadow=2, seeds=1)
 

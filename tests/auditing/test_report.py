@@ -16,12 +16,12 @@ from mialib.auditing.filing import Filing, Input, command_line, redacted, threat
 from mialib.auditing.findings import Findings
 from mialib.auditing.panel import GAP, Said
 from mialib.auditing.recommendation import FILTERS, RELEASE, RETRAIN, WITHHOLD, recommend, verdict_above
-from mialib.auditing.saved import SavedAnswers
 from mialib.auditing.shadows import Shadows
 from mialib.auditing.structure import KEPT
-from mialib.auditing.subjects import Opening
 from mialib.auditing.verdict import LEAKS, NO_LEAK, UNDECIDED, Bound, Verdict
 from mialib.metrics import Estimate
+from mialib.submission.saved import SavedAnswers
+from mialib.submission.subjects import Opening
 
 
 @dataclass(frozen=True)

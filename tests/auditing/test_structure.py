@@ -35,8 +35,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC, SVR
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from mialib.auditing.inputs import Records
 from mialib.auditing.structure import CELL, FREEDOM, GROUP, KEPT, LEAF, RARE, RULED_OUT, checks
+from mialib.submission.inputs import Records
 
 N = 120
 

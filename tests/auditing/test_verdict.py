@@ -6,9 +6,9 @@ from mialib.attack.answers import Answers, Inference
 from mialib.auditing.audit import Settings, audit, audit_saved
 from mialib.auditing.findings import Findings
 from mialib.auditing.panel import ATTACKS, Said
-from mialib.auditing.saved import SavedAnswers
 from mialib.auditing.verdict import FAMILY, LEAKS, LEVEL, NO_LEAK, QUANTITIES, UNDECIDED, bounds_of, decide
 from mialib.metrics import Estimate
+from mialib.submission.saved import SavedAnswers
 
 
 def said(score, member):

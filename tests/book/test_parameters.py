@@ -3,6 +3,7 @@ import re
 import papermill
 import pytest
 
+from mialib.base.machine import shipped
 from mialib.book import chapters
 from mialib.book.parameters import checked, declared, injected, of_notebook
 
@@ -33,6 +34,13 @@ def test_every_chapter_declares_what_papermill_finds():
         assert {name: of["default"] for name, of in found.items()}.keys() == of_notebook(path).keys()
         defaults = {name: default for name, (_, default) in of_notebook(path).items()}
         assert checked(path.stem, of_notebook(path), defaults) == defaults
+
+
+def test_every_profile_gives_what_its_chapter_declares():
+    for file in sorted(shipped("book", "profiles").glob("*/*.yaml")):
+        for seed in range(5):
+            given = chapters.profile_parameters(file.stem, file.parent.name, seed)
+            assert chapters.check_parameters(chapters.path(file.stem), given) == given
 
 
 def test_text_is_read_as_what_is_declared():

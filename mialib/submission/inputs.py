@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mialib.auditing.columns import is_text, one_form
-from mialib.auditing.labels import plain_labels
-from mialib.auditing.tables import read_arrays, read_table, some
+from mialib.submission.columns import is_text, one_form
+from mialib.submission.labels import plain_labels
+from mialib.submission.tables import read_arrays, read_table, some
 
 FEATURES = ("x", "X", "features", "data")
 LABELS = ("y", "Y", "labels", "label", "target")

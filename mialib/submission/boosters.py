@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from mialib.auditing.fitted import categories_of, names_of
-from mialib.auditing.refits import Refit
-from mialib.auditing.subjects import Subject
 from mialib.platforms.estimators import seeded
+from mialib.submission.fitted import categories_of, names_of
+from mialib.submission.refits import Refit
+from mialib.submission.subjects import Subject
 
 VALUES = {"regression", "regression_l1", "huber", "fair", "poisson", "quantile", "mape", "gamma", "tweedie"}
 """Objectives of LightGBM that predict values."""

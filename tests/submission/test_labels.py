@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mialib.auditing.inputs import Records
-from mialib.auditing.labels import class_numbers, known_classes
+from mialib.submission.inputs import Records
+from mialib.submission.labels import class_numbers, known_classes
 
 
 @pytest.mark.parametrize(

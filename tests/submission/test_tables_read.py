@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mialib.auditing.inputs import Records, Roles
-from mialib.auditing.tables import read_table
+from mialib.submission.inputs import Records, Roles
+from mialib.submission.tables import read_table
 
 PLAIN = "age,town,label\n30,a,0\n41.5,b,1\n"
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mialib.auditing.tables import some
+from mialib.submission.tables import some
 
 
 def plain_labels(labels, name, n):

@@ -6,9 +6,9 @@ import zipfile
 import numpy as np
 import torch
 
-from mialib.auditing.outputs import module_outputs
-from mialib.auditing.refits import as_numbers
-from mialib.auditing.subjects import Subject
+from mialib.submission.outputs import module_outputs
+from mialib.submission.refits import as_numbers
+from mialib.submission.subjects import Subject
 
 OF_OLD = "serialized_exported_program.json"
 """In a program that PyTorch before 2.7 saved."""

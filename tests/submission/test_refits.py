@@ -6,14 +6,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
 from mialib.auditing.audit import Settings, audit
-from mialib.auditing.inputs import Records
-from mialib.auditing.refits import ModuleTrainer, OnPlatform, Refit, Trained, ask
 from mialib.auditing.shadows import MOST, QUICK, train_halves, train_pool
-from mialib.auditing.subjects import Opening
 from mialib.base.seeding import children
 from mialib.cli import main
 from mialib.models.stack import NN
 from mialib.models.training import Recipe
+from mialib.submission.inputs import Records
+from mialib.submission.refits import ModuleTrainer, OnPlatform, Refit, Trained, ask
+from mialib.submission.subjects import Opening
 
 ONE = Settings(n_shadow=4, seeds=1)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.special import expit, softmax
 
-from mialib.auditing.outputs import as_values, as_vectors, one_hot
+from mialib.submission.outputs import as_values, as_vectors, one_hot
 
 VECTORS = np.array([[0.25, 0.75], [0.5, 0.5], [1.0, 0.0]], np.float32)
 

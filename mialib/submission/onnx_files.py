@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from mialib.auditing.outputs import chosen, in_batches
-from mialib.auditing.refits import as_numbers
-from mialib.auditing.subjects import Subject
+from mialib.submission.outputs import chosen, in_batches
+from mialib.submission.refits import as_numbers
+from mialib.submission.subjects import Subject
 
 DTYPES = {"float": np.float32, "double": np.float64, "float16": np.float16, "bool": np.bool_, "string": np.object_}
 DTYPES |= {f"{sign}int{bits}": np.dtype(f"{sign}int{bits}").type for bits in (8, 16, 32, 64) for sign in ("", "u")}

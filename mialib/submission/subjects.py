@@ -9,13 +9,13 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from mialib.auditing import fitted
-from mialib.auditing.columns import align
-from mialib.auditing.inputs import Records
-from mialib.auditing.outputs import LABELS_ONLY, as_values, as_vectors, module_outputs, one_hot
-from mialib.auditing.refits import OnPlatform, Refit, Trained, as_numbers
 from mialib.models.stack import NN
 from mialib.models.training import Recipe
+from mialib.submission import fitted
+from mialib.submission.columns import align
+from mialib.submission.inputs import Records
+from mialib.submission.outputs import LABELS_ONLY, as_values, as_vectors, module_outputs, one_hot
+from mialib.submission.refits import OnPlatform, Refit, Trained, as_numbers
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ class Subject:
         A ValueError says if it is not fitted, has neither, or answers for several targets.
         """
         if type(estimator).__name__ == "Booster":
-            from mialib.auditing import boosters
+            from mialib.submission import boosters
 
             return boosters.from_booster(estimator, name, opening)
         _check_fitted(estimator, name)
@@ -247,7 +247,7 @@ class Subject:
 
         A pickle is opened only if `opening` allows it.
         """
-        from mialib.auditing.openers import open_file
+        from mialib.submission.openers import open_file
 
         return open_file(path, opening)
 
@@ -255,7 +255,7 @@ class Subject:
 def _refit(estimator, opening):
     """Return how to train such estimators."""
     if hasattr(estimator, "get_cat_feature_indices"):
-        from mialib.auditing.boosters import OfCatBoost
+        from mialib.submission.boosters import OfCatBoost
 
         return OfCatBoost.like(estimator)
     return Refit(estimator) if hasattr(estimator, "get_params") else opening.stand_in

@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 
 from mialib.auditing.audit import audit_saved
-from mialib.auditing.inputs import Roles
-from mialib.auditing.saved import SavedAnswers
-from mialib.auditing.subjects import PLAIN, Opening
+from mialib.submission.inputs import Roles
+from mialib.submission.saved import SavedAnswers
+from mialib.submission.subjects import PLAIN, Opening
 
 N, K = 120, 12
 

@@ -16,10 +16,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
 from mialib.auditing.audit import Settings, audit
-from mialib.auditing.inputs import Records
-from mialib.auditing.openers import OPENERS, open_file
-from mialib.auditing.refits import OnPlatform
-from mialib.auditing.subjects import Opening, Subject
+from mialib.submission.inputs import Records
+from mialib.submission.openers import OPENERS, open_file
+from mialib.submission.refits import OnPlatform
+from mialib.submission.subjects import Opening, Subject
 
 ONE = Settings(n_shadow=2, seeds=1)
 OWN = Opening(allow_pickle=True)

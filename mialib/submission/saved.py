@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mialib.auditing.inputs import Roles
-from mialib.auditing.labels import label_key, plain_labels
-from mialib.auditing.tables import read_arrays, read_header, read_numbers, read_table, some
+from mialib.submission.inputs import Roles
+from mialib.submission.labels import label_key, plain_labels
+from mialib.submission.tables import read_arrays, read_header, read_numbers, read_table, some
 
 MEMBER_WORDS = {"1": True, "true": True, "in": True, "0": False, "false": False, "out": False}
 ROLES = Roles()

@@ -13,13 +13,13 @@ import torch
 from scipy.special import softmax
 from sklearn.base import BaseEstimator
 
-from mialib.auditing.outputs import module_outputs, one_hot
 from mialib.base.machine import progress
 from mialib.base.validate import TOLERANCE
 from mialib.datasets.dataset import Dataset, Provenance, array_sha256
 from mialib.datasets.features import as_features
 from mialib.models.training import Recipe
 from mialib.platforms.estimators import seeded
+from mialib.submission.outputs import module_outputs, one_hot
 
 STARTING = 5.0
 """Seconds of work that are worth the start of other processes."""

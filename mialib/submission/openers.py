@@ -10,13 +10,13 @@ import joblib
 import numpy as np
 from scipy.special import softmax
 
-from mialib.auditing.boosters import open_catboost, open_lightgbm, open_xgboost
-from mialib.auditing.onnx_files import open_onnx
-from mialib.auditing.refits import OnPlatform, as_numbers
-from mialib.auditing.subjects import PLAIN, Subject
-from mialib.auditing.torch_files import open_torch
 from mialib.models.stack import NN, ReLU, Tanh
 from mialib.models.training import Recipe
+from mialib.submission.boosters import open_catboost, open_lightgbm, open_xgboost
+from mialib.submission.onnx_files import open_onnx
+from mialib.submission.refits import OnPlatform, as_numbers
+from mialib.submission.subjects import PLAIN, Subject
+from mialib.submission.torch_files import open_torch
 
 EXTRAS = dict.fromkeys(("onnx", "onnxruntime", "safetensors", "skops"), "audit")
 EXTRAS |= {name: name for name in ("catboost", "keras", "lightgbm", "xgboost")}

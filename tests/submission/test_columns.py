@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mialib.auditing.columns import align
-from mialib.auditing.inputs import Records, apart, join_records
+from mialib.submission.columns import align
+from mialib.submission.inputs import Records, apart, join_records
 
 
 def part(**columns):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from mialib.auditing.tables import some
+from mialib.submission.tables import some
 
 
 def align(parts, names=None, n_features=None, kinds=None):
