@@ -11,7 +11,7 @@ from mialib.auditing.canaries import epsilon_by_canaries
 from mialib.auditing.findings import Findings
 from mialib.auditing.panel import Said, as_columns, halves_of
 from mialib.auditing.regressor import audit_regressor
-from mialib.auditing.shadows import Shadows, train_on_own, train_pool
+from mialib.auditing.shadows import Shadows, pool_size, train_on_own, train_pool
 from mialib.auditing.structure import checks
 from mialib.auditing.wording import FEW, about_sizes
 from mialib.base.seeding import child
@@ -23,8 +23,6 @@ from mialib.submission.labels import class_numbers, known_classes
 from mialib.submission.refits import OnPlatform, Refit, Trained, as_numbers
 from mialib.submission.subjects import PLAIN, Subject
 from mialib.submission.tables import some
-
-_DROPPED = "{} records of the pool are in or out as well, and left out of it."
 
 SEEN = 10_000
 """Records by which members are told from non-members without the model; of more, this many are drawn."""
@@ -125,15 +123,9 @@ def audit(model, in_, out, pool=None, settings=Settings(), opening=PLAIN, train=
         pool = None
     shadows = [] if words else train_on_own(remarks, subject.refit, both, labels, classes, settings)
     if pool is not None:
-        pool, n_dropped = apart(both, pool, ("in or out", "in the pool"), settings.drop_shared)
-        remarks += [_DROPPED.format(n_dropped)] if n_dropped else []
-        of_pool, said = class_numbers(pool.labels, len(classes), found.names)
-        known, foreign = known_classes(pool, of_pool, "in the pool", classes)
-        remarks += [*said, *foreign]
-        pool, of_pool = pool.take(np.flatnonzero(known)), of_pool[known]
-        largest = 1 if pool.groups is None else np.unique(pool.groups.astype(str), return_counts=True)[1].max()
-        size = settings.size or max(1, min(np.count_nonzero(found.target.member), (len(pool) + 1 - largest) // 2))
-        pool, numbers = replace(pool, labels=classes[of_pool]), np.concatenate([labels, of_pool])
+        pool, of_pool = _labelled(_outside(both, pool, settings, remarks), found, remarks)
+        size = pool_size(settings, np.count_nonzero(found.target.member), pool.groups, len(pool))
+        numbers = np.concatenate([labels, of_pool])
         shadows.append(train_pool(subject.refit, both, pool, numbers, classes, size, settings))
         remarks += about_sizes(size, len(in_))
     if both.weights is not None and isinstance(subject.refit, OnPlatform):
@@ -167,13 +159,29 @@ def _audit_regressor(subject, in_, out, pool, settings, remarks):
     """Return the `Findings` about a regressor by records that are aligned."""
     both = join_records(in_, out)
     if pool is not None:
-        pool, n_dropped = apart(both, pool, ("in or out", "in the pool"), settings.drop_shared)
-        remarks += [_DROPPED.format(n_dropped)] if n_dropped else []
+        pool = _outside(both, pool, settings, remarks)
     found = audit_regressor(subject, in_, out, pool, settings, remarks)
     blind = blind_auc(both.x, found.target, found.persons, settings.seed)
     values, estimator = found.target.vectors[: len(in_)], subject.estimator
     structure = () if estimator is None else checks(estimator, in_, lambda _: values)
     return replace(found, blind=blind, structure=structure)
+
+
+def _outside(both, pool, settings, remarks):
+    """Return a pool without the records that are in or out as well, and add to the remarks how many those are."""
+    pool, n_dropped = apart(both, pool, ("in or out", "in the pool"), settings.drop_shared)
+    if n_dropped:
+        remarks.append(f"{n_dropped} records of the pool are in or out as well, and left out of it.")
+    return pool
+
+
+def _labelled(pool, found, remarks):
+    """Return the records of a pool whose class the model has, labelled as it calls them, and the classes' numbers."""
+    numbers, said = class_numbers(pool.labels, len(found.classes), found.names)
+    known, foreign = known_classes(pool, numbers, "in the pool", found.classes)
+    remarks += [*said, *foreign]
+    numbers = numbers[known]
+    return replace(pool.take(np.flatnonzero(known)), labels=found.classes[numbers]), numbers
 
 
 def _words(refit, x):

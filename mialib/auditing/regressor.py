@@ -16,7 +16,7 @@ from mialib.auditing import asking, wording
 from mialib.auditing.findings import Findings
 from mialib.auditing.panel import as_columns
 from mialib.auditing.residuals import ResidualCase, Values
-from mialib.auditing.shadows import train_on_own, train_pool
+from mialib.auditing.shadows import pool_size, train_on_own, train_pool
 from mialib.base.machine import progress
 from mialib.base.seeding import child
 from mialib.submission.inputs import join_records
@@ -83,7 +83,7 @@ def audit_regressor(subject, in_, out, pool, settings, remarks=(), **more):
     kind = Regressors(known)
     shadows = train_on_own(remarks, kind, records, labels, None, settings)
     if pool is not None:
-        size = settings.size or max(1, min(len(in_), len(pool) // 2))
+        size = pool_size(settings, len(in_), pool.groups, len(pool))
         values = np.concatenate([labels, pool.labels])
         shadows.append(train_pool(kind, records, pool, values, None, size, settings))
         remarks += wording.about_sizes(size, len(in_))

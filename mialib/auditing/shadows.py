@@ -96,6 +96,15 @@ def _sides(labels, rng):
     return side
 
 
+def pool_size(settings, n_in, groups, n_pool):
+    """Return how many records of a pool each shadow model is trained on (int), as many as the `n_in` at most.
+
+    Half of the pool has room for them, and for the rest of a person's whose records cannot be divided.
+    """
+    largest = 1 if groups is None else np.unique(groups.astype(str), return_counts=True)[1].max()
+    return settings.size or max(1, min(n_in, (n_pool + 1 - largest) // 2))
+
+
 def train_pool(refit, both, pool, labels, classes, size, settings):
     """Return `Shadows` trained on a pool, as the paper's attacker does (§V-C); they know none of the target's records.
 

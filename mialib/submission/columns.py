@@ -38,24 +38,24 @@ def align(parts, names=None, n_features=None, kinds=None):
     for name, part in parts.items():
         x, gone = _columns_of(part, name, names, n_features)
         found[name] = replace(part, x=x, remarks=())
-        left_out |= dict.fromkeys(gone)
-    if left_out:
-        what = "which the model does not know" if names is not None else "which number the records"
-        remarks.append(f"Columns {some(left_out)}, {what}, are left out.")
+        left_out |= gone
+    for why in dict.fromkeys(left_out.values()):
+        columns = [column for column, of in left_out.items() if of == why]
+        remarks.append(f"Columns {some(columns)}, {why}, are left out.")
     if any(isinstance(part.x, pd.DataFrame) for part in found.values()):
         found = one_form(found, kinds or {})
     return found, remarks
 
 
 def _columns_of(part, where, names, n_features):
-    """Return the features of a part that a model takes, and the names of columns that it does not."""
+    """Return the features of a part that a model takes, and why it does not take other columns, a dict by name."""
     x = part.x
     if not isinstance(x, pd.DataFrame):
         width = int(np.prod(x.shape[1:]))
         expected = len(names) if names is not None else n_features
         if x.ndim == 2 and expected is not None and width != expected:
             raise ValueError(f"records {where} have {width} features; the model was fitted on {expected}")
-        return (pd.DataFrame(x.reshape(len(x), -1), columns=list(names)) if names is not None else x), []
+        return (pd.DataFrame(x.reshape(len(x), -1), columns=list(names)) if names is not None else x), {}
     x = x.set_axis([str(name) for name in x.columns], axis=1)
     if names is not None:
         place = {_plain(name): name for name in x.columns} | {name: name for name in x.columns}
@@ -64,18 +64,20 @@ def _columns_of(part, where, names, n_features):
             rest = [name for name in x.columns if name not in took]
             more = f"; besides what it knows they have {some(rest)}" if rest else ""
             raise ValueError(f"records {where} have no columns {some(missing)}, which the model was fitted on{more}")
-        return x[took].set_axis(list(names), axis=1), [name for name in x.columns if name not in took]
-    gone = [name for name in x.columns if _numbers_records(x[name], name)]
+        unknown = dict.fromkeys((name for name in x.columns if name not in took), "which the model does not know")
+        return x[took].set_axis(list(names), axis=1), unknown
+    gone = {name: "which number the records" for name in x.columns if _numbers_records(x[name], name)}
     if n_features is not None and x.shape[1] == n_features:
-        gone = []
+        gone = {}
     if n_features is not None and x.shape[1] - len(gone) > n_features:
-        gone += [name for name in part.by if name in x and name not in gone]
+        why = f"for which the model, which takes {n_features}, has no place"
+        gone = dict.fromkeys((name for name in part.by if name in x), why) | gone
     if n_features is not None and x.shape[1] - len(gone) != n_features:
         raise ValueError(
             f"records {where} have {x.shape[1]} features, {some(x.columns)}; the model was fitted on {n_features}, and "
             "does not know their names: leave out the others with --drop"
         )
-    return x.drop(columns=gone), gone
+    return x.drop(columns=list(gone)), gone
 
 
 def _numbers_records(column, name):

@@ -19,7 +19,7 @@ from mialib.auditing.regressor import RegressionFindings, Steps, audit_regressor
 from mialib.auditing.residuals import ResidualCase, Values, nearer_than_out
 from mialib.auditing.shadows import HALVES, POOL, Shadows
 from mialib.auditing.verdict import LEAKS, NO_LEAK
-from mialib.submission.inputs import Records
+from mialib.submission.inputs import Records, join_records
 from mialib.submission.refits import Refit, Trained
 from mialib.submission.subjects import PLAIN, Subject
 
@@ -249,6 +249,15 @@ def test_canaries_are_refused(rng):
     in_, out = houses(rng, 50), houses(rng, 50)
     with pytest.raises(ValueError, match="a regressor has no classes; leave --canaries out"):
         audit_regressor(subject(Ridge(), in_), in_, out, None, replace(ONE, canaries=10))
+
+
+def test_persons_in_a_pool_of_just_twice_the_size_make_shadow_models_smaller(rng):
+    persons = np.repeat(np.arange(20), 2)
+    in_, out, pool = (replace(houses(rng, 40), groups=100 * i + persons) for i in range(3))
+    pool = join_records(pool, replace(houses(rng, 40), groups=400 + persons))
+    found = audit_regressor(subject(Ridge(), in_), in_, out, pool, ONE)
+    assert [of.source for of in found.shadows] == [HALVES, POOL]
+    assert {len(of.member) for of in found.shadows[1].learned} == {2 * 2 * 39}
 
 
 def test_too_few_records_for_shadow_models_leave_the_other_attacks(rng):

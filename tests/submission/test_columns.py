@@ -57,7 +57,9 @@ def test_a_subgroup_that_is_no_feature_is_left_out():
     records = Records(
         pd.DataFrame({"a": [1, 2], "region": ["n", "s"]}), np.zeros(2), by={"region": np.array(["n", "s"])}
     )
-    assert list(only(records, n_features=1)[0].columns) == ["a"]
+    x, remarks = only(records, n_features=1)
+    assert list(x.columns) == ["a"]
+    assert remarks == ["Columns 'region', for which the model, which takes 1, has no place, are left out."]
     assert list(only(records, n_features=2)[0].columns) == ["a", "region"]
 
 
