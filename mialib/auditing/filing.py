@@ -13,18 +13,11 @@ import numpy as np
 
 from mialib.base.machine import processor
 from mialib.datasets.files import file_sha256
+from mialib.service.address import HIDDEN, redacted
 
 PACKAGES = ("mialib", "numpy", "scikit-learn", "torch")
 
-HIDDEN = "***"
-_WHO = re.compile(r"(?<=://)[^/?#\s]*@")
-_SECRET = re.compile(r"([\w-]*(?:key|token|secret|passw(?:or)?d|pwd|pw|sig|signature)=)[^&#\s]*", re.IGNORECASE)
 _FLAG = re.compile(r"--?[\w-]*(?:key|token|secret|password)", re.IGNORECASE)
-
-
-def redacted(text):
-    """Return a text without what identifies a user in it: ``user:password@`` of an address, and values of keys."""
-    return _SECRET.sub(rf"\1{HIDDEN}", _WHO.sub(f"{HIDDEN}@", text))
 
 
 def command_line(words):

@@ -11,7 +11,7 @@ import numpy as np
 
 from mialib import metrics, plots
 from mialib.auditing import rows
-from mialib.auditing.filing import Filing, redacted
+from mialib.auditing.filing import Filing
 from mialib.auditing.page import cell, listed, number, share, tables
 from mialib.auditing.panel import GAP
 from mialib.auditing.recommendation import recommend
@@ -20,6 +20,7 @@ from mialib.book.pictures import svg
 from mialib.datasets.files import file_sha256
 from mialib.metrics import Estimate
 from mialib.plots.style import sign
+from mialib.service.address import redacted
 
 CURVES = 5
 """ROC curves that one figure shows."""

@@ -60,6 +60,7 @@ def add_options(option):
     option("--epochs", type=int, default=100, help="passes of shadow networks over their records")
     option("--name", default="target", help="of the model at a service")
     option("--budget", type=int, help="queries that may be sent to a service")
+    option("--batch", type=int, default=256, metavar="N", help="records in a request to a service, at most")
     option("--seed", type=int, default=0)
     option("--fail-above", type=float, metavar="X", help="exit with 3 if accuracy or AUC is above, 4 if undecided")
     option("-o", "--output", type=Path, default=Path("audit.html"))
@@ -105,6 +106,7 @@ def _example(arguments):
 
 def _findings(arguments):
     from mialib.auditing import audit, filing, recommendation, report
+    from mialib.service import address
     from mialib.submission import inputs, saved, subjects
 
     names = ("size", "seeds", "material", "epsilon", "delta", "canaries", "drop_shared", "seed")
@@ -115,11 +117,11 @@ def _findings(arguments):
     roles = inputs.Roles(a.label, a.id, a.group, tuple(a.by), a.weights, tuple(a.drop))
     given = {"model": a.model, "records in": a.in_, "records out": a.out, "pool": a.pool, "records": a.data}
     given |= {"answers in": a.answers_in, "answers out": a.answers_out, "shadow models like": a.like}
-    service = _is_address(a.model)
+    service = bool(a.model) and address.is_address(a.model)
     files = {role: path for role, path in given.items() if path and not (role == "model" and service)}
     if missing := [path for path in files.values() if not Path(path).is_file()]:
-        raise ValueError(f"there is no file {missing[0]}")
-    listed = [filing.Input("model", a.model)] if service else []
+        raise ValueError(f"there is no file {address.redacted(str(missing[0]))}")
+    listed = [filing.Input("model", address.Address.from_text(a.model).url)] if service else []
     listed += [filing.Input.from_file(role, path) for role, path in files.items()]
     counts = {}
     report.paths(a.output, listed)
@@ -130,7 +132,7 @@ def _findings(arguments):
             raise ValueError("--answers-in needs --answers-out, and no model; both together say what a model answered")
         answers = saved.SavedAnswers.from_files(a.answers_in, a.answers_out, roles, opening.classes)
         found = audit.audit_saved(answers, a.answers_in.name, settings, opening)
-    elif Path(a.model).suffix in SAVED:
+    elif not service and Path(a.model).suffix in SAVED:
         answers = saved.SavedAnswers.from_file(a.model, roles, opening.classes)
         found = audit.audit_saved(answers, Path(a.model).name, settings, opening)
     else:
@@ -139,10 +141,6 @@ def _findings(arguments):
     command = ["mia", *a.words]
     filed = filing.Filing.now(found, settings, opening, command, listed, service=service, budget=a.budget)
     return replace(found, filing=filed)
-
-
-def _is_address(model):
-    return bool(model) and str(model).startswith(("http://", "https://"))
 
 
 def _of_model(arguments, settings, opening, roles):
@@ -168,13 +166,14 @@ def _of_model(arguments, settings, opening, roles):
 
 
 def _subject(arguments, opening):
+    from mialib.service import address
     from mialib.submission import refits, subjects
 
-    if _is_address(arguments.model):
+    if address.is_address(arguments.model):
         from mialib.service.client import Remote
 
         complete = False if arguments.partial else None
-        remote = Remote(arguments.model, arguments.name, None, arguments.budget, complete=complete)
+        remote = Remote(arguments.model, arguments.name, None, arguments.budget, arguments.batch, complete=complete)
         subject = subjects.Subject.from_remote(remote, opening)
     else:
         subject = subjects.Subject.from_file(arguments.model, opening)

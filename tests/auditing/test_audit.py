@@ -270,12 +270,15 @@ def test_an_endpoint_by_the_command_with_shadows_like_a_file(endpoint, files, rn
     for i, name in enumerate(("in", "out", "pool")):
         np.savez(tmp_path / f"{name}.npz", x=x[30 * i : 30 * i + 30], y=y[30 * i : 30 * i + 30])
     io.dump(LogisticRegression().fit(x, y), tmp_path / "line.skops")
-    words = ["audit", endpoint.url, "--like", tmp_path / "line.skops", "--budget", 60, "-o", tmp_path / "e.html"]
-    words += ["--seeds", 1, "--shadows", 2]
+    address = endpoint.url.replace("://", "://me:hushpw@") + "?code=hushcode#hush"
+    words = ["audit", address, "--like", tmp_path / "line.skops", "--budget", 60, "-o", tmp_path / "e.html"]
+    words += ["--seeds", 1, "--shadows", 2, "--batch", 25]
     for name in ("in", "out", "pool"):
         words += [f"--{name}", tmp_path / f"{name}.npz"]
     assert main.main(list(map(str, words))) == 0
     assert "LogisticRegression" in json.loads((tmp_path / "e.json").read_text())["shadow models"][0]
+    assert not [path for path in tmp_path.glob("e.*") if "hush" in path.read_text()]
+    assert endpoint.asked == [25, 25, 10]
     assert main.main(list(map(str, [*words, "--data", tmp_path / "in.npz"]))) == 0
     endpoint.metadata["versions"] = ["2"]
     assert main.main([*map(str, words), "--budget", "59"]) == 1

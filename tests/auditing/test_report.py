@@ -212,7 +212,7 @@ def test_a_filing_says_with_what_it_was_made(tmp_path):
     filing = Filing.now(found, Settings(seed=3), Opening(trust=("a.B", "c.D")), words, inputs, ("pandas",), True, 600)
     said = filing.to_dict()
     assert "secret" not in json.dumps(said)
-    assert said["command"] == "mia audit 'https://***@host/v2?api_key=***&x=1' --token '***' --label 'a b'"
+    assert said["command"] == "mia audit 'https://***@host/v2?***' --token '***' --label 'a b'"
     assert said["inputs"][0] == {
         "role": "records in",
         "name": "in.csv",
@@ -236,8 +236,9 @@ def test_a_filing_says_with_what_it_was_made(tmp_path):
     [
         ("http://u:p@h:8000/a", "http://***@h:8000/a"),
         ("http://u:p@ss@h/a", "http://***@h/a"),
-        ("http://h/a?key=1&b=2#c", "http://h/a?key=***&b=2#c"),
-        ("http://h/?Access_Token=abc", "http://h/?Access_Token=***"),
+        ("http://h/a?key=1&b=2#c", "http://h/a?***"),
+        ("http://h/a#Access_Token=abc", "http://h/a?***"),
+        ("http://h/a;token=abc", "http://h/a;token=***"),
         ("http://h/a@b", "http://h/a@b"),
         ("model.skops", "model.skops"),
         ("me@home", "me@home"),

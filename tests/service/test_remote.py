@@ -87,7 +87,7 @@ def _asked(x):
 def test_a_budget_is_never_passed_not_even_by_tries(endpoint, x):
     endpoint.replies = [500] * 9
     with Remote(endpoint.url, budget=10, batch=4, tries=9) as target:
-        with pytest.raises(BudgetError, match="asking again about 4 records would pass the budget of 10 queries"):
+        with pytest.raises(BudgetError, match="asking about 4 records would pass the budget of 10 queries"):
             target.predict_proba(x)
         assert target.spent == sum(endpoint.asked) == 8
     with Remote(endpoint.url, budget=11) as target, pytest.raises(BudgetError, match="8 are spent"):
@@ -218,7 +218,7 @@ def test_records_of_another_shape_or_type(endpoint, x):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"url": "ftp://x"}, "url is 'ftp://x'"),
+        ({"url": "ftp://x"}, "url is no address of a service"),
         ({"url": "http://example.org", "key": "k"}, "the API key would travel unencrypted to example.org; take https"),
         ({"url": "http://127.0.0.1", "batch": 0}, "batch is 0"),
         ({"url": "http://127.0.0.1", "budget": -1}, "budget is -1"),
