@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: book test mutants exercises refresh clean
+.PHONY: book test mutants exercises fuzz refresh clean
 
 book: $(INSTALLED)
 	$(BIN)/mia book
@@ -24,6 +24,10 @@ mutants: $(INSTALLED)
 # Run the exercises of the book again; fail if a solution says something else than what came out.
 exercises: $(INSTALLED)
 	$(BIN)/python tests/exercises.py
+
+# Give what opens files and answers requests a thousand damaged ones each; fail if one is not refused in a sentence.
+fuzz: $(INSTALLED)
+	for tool in tests/fuzz_*.py; do $(BIN)/python $$tool || exit 1; done
 
 # Run every chapter at its defaults and write the outputs that are committed and compared.
 refresh: $(INSTALLED)

@@ -1,5 +1,6 @@
 """The command ``mia serve``: which model is served, and how it answers."""
 
+import ipaddress
 import logging
 import os
 import sys
@@ -24,12 +25,39 @@ def add_options(option, data_option):
         metavar="full|top:K|label|round:D",
         help="what a client gets to see; given more than once, each is a model of its own, named target-full and so on",
     )
-    option("--host", default="127.0.0.1")
+    option("--host", default="127.0.0.1", help="what it listens at; without a key only 127.0.0.1, ::1 or localhost")
     option("--port", type=int, default=8000, help="0 takes one that is free, and prints it")
     option("--key-file", type=Path, help="holds the API key; without it MIALIB_API_KEY, or none")
-    option("--largest", type=int, help="bytes of a request")
-    option("--rate", type=int, help="records per minute for each client")
+    option("--largest", type=int, help="bytes of a request; by default 32 MiB")
+    option(
+        "--rate",
+        type=int,
+        help="records per minute for each client: an address, an IPv6 network (/64), or all of loopback; with a key, "
+        "all who have it. However many ask, few are answered at a time; one that waits for long, or sends slowly, is "
+        "refused with 503 or 408, and silent connections are closed",
+    )
+    option(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="under which requests may come (Host), besides those of loopback; by default any if there is a key. Pages "
+        "of another origin are always refused",
+    )
+    option(
+        "--proxy",
+        action="append",
+        default=[],
+        type=address,
+        metavar="ADDRESS",
+        help="of a proxy that may say for whom it asks (X-Forwarded-For); by default nobody is believed",
+    )
     option("--log", type=Path, help="where the query log goes; by default standard error")
+
+
+def address(text):
+    """Return the IP address that a word is; argparse makes a sentence of a ValueError."""
+    return str(ipaddress.ip_address(text))
 
 
 def answer(text):
@@ -67,13 +95,15 @@ def serve(arguments):
     """Serve a model over HTTP (Open Inference Protocol) until interrupted."""
     try:
         from mialib.service import server
+        from mialib.service.gate import LARGEST
     except ModuleNotFoundError as error:
         raise ValueError(f'mia serve needs {error.name}; install it with pip install "mialib[serve]"') from error
     from mialib.attack.experiment import Experiment, train_target
     from mialib.datasets import catalog
 
     key = arguments.key_file.read_text().strip() if arguments.key_file else os.environ.get("MIALIB_API_KEY") or None
-    gate = server.Gate(key, arguments.largest or server.LARGEST, arguments.rate)
+    largest = LARGEST if arguments.largest is None else arguments.largest
+    gate = server.Gate(key, largest, arguments.rate, arguments.allowed_host)
     source = arguments.source or catalog.sources(arguments.dataset)[0]
     answers = {text: answer(text) for text in arguments.answer or ["full"]}
     bound = server.listen(arguments.host, arguments.port, gate)
@@ -90,4 +120,6 @@ def serve(arguments):
     service = server.app(served, gate)
     host, port = bound.getsockname()[:2]
     print(f"http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)  # who reads this may ask at once
-    server.listen_until_stopped(service, bound)
+    server.listen_until_stopped(service, bound, arguments.proxy)
+    logging.shutdown()
+    os._exit(0)  # neither a model that still answers nor what libraries do at exit holds up the end

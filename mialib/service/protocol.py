@@ -4,6 +4,8 @@ A float32 is written with as many digits as tell it from its neighbours, and rea
 """
 
 import math
+import reprlib
+from itertools import chain
 
 import numpy as np
 import orjson
@@ -17,6 +19,8 @@ DATATYPES = {
     "FP64": np.dtype(np.float64),
 }
 """Names of the protocol for the types of numpy that records and prediction vectors have."""
+MOST_AXES = 32
+"""Axes that an array may have, in any numpy."""
 NAMES = {dtype: name for name, dtype in DATATYPES.items()}
 
 
@@ -52,20 +56,35 @@ def array_of(content):
     if not isinstance(content, dict) or not {"shape", "datatype", "data"} <= set(content):
         raise ValueError("a tensor must have name, shape, datatype and data")
     shape, datatype = content["shape"], content["datatype"]
-    if datatype not in DATATYPES:
-        raise ValueError(f"datatype is {datatype!r}; it must be one of {', '.join(DATATYPES)}")
-    if not isinstance(shape, list) or not all(type(length) is int and length >= 0 for length in shape):
-        raise ValueError(f"shape is {shape!r}; it must be a list of whole numbers")
+    if not isinstance(datatype, str) or datatype not in DATATYPES:
+        raise ValueError(f"datatype is {reprlib.repr(datatype)}; it must be one of {', '.join(DATATYPES)}")
+    # Limited before they are multiplied: the product of a million lengths takes minutes.
+    if not isinstance(shape, list) or len(shape) > MOST_AXES or not all(map(_is_length, shape)):
+        raise ValueError(f"shape is {reprlib.repr(shape)}; it must be a list of whole numbers, at most {MOST_AXES}")
+    _check_numbers(content["data"], datatype)
     try:
         found = np.asarray(content["data"])
         with np.errstate(over="ignore", invalid="ignore"):
             array = found.astype(DATATYPES[datatype])
+        if array.size != math.prod(shape):
+            raise ValueError(f"shape {shape} wants {math.prod(shape)} numbers; data hold {array.size}")
+        array = array.reshape(shape)
     except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"data are not numbers of type {datatype}: {error}") from error
-    if found.dtype.kind not in "biuf" and found.size:
-        raise ValueError(f"data are not numbers of type {datatype}: some are missing, or text")
-    if array.size != math.prod(shape):
-        raise ValueError(f"shape {shape} wants {math.prod(shape)} numbers; data hold {array.size}")
-    if array.dtype.kind in "iu" and not np.array_equal(array, found):
+        raise ValueError(f"data are no array of {datatype}: {error}") from error
+    if array.dtype.kind in "iub" and not np.array_equal(array.ravel(), found.ravel()):
         raise ValueError(f"data are not numbers of type {datatype}: some do not fit it")
-    return array.reshape(shape)
+    return array
+
+
+def _is_length(value):
+    """Return whether a shape may hold this."""
+    return type(value) is int and value >= 0
+
+
+def _check_numbers(data, datatype):
+    """Refuse what is no list of numbers, before numpy pads all texts in it to the longest."""
+    level = [data]
+    while (kinds := set(map(type, level))) == {list}:
+        level = list(chain.from_iterable(level))
+    if not kinds <= {bool, int, float}:
+        raise ValueError(f"data are not numbers of type {datatype}: some are missing, or text")

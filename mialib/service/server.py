@@ -1,86 +1,29 @@
-"""A model behind HTTP (Open Inference Protocol), and the gate that limits its clients."""
+"""A model behind HTTP (Open Inference Protocol), and the log of who asked it."""
 
+import asyncio
 import hashlib
-import hmac
-import ipaddress
 import json
 import logging
-import math
 import socket
 import threading
 import time
 from dataclasses import dataclass, field
 
 import numpy as np
-import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
+from starlette.exceptions import HTTPException
 
-from mialib.base.validate import check_integer
+from mialib.service.connections import server_of
+from mialib.service.gate import Gate, RefusedError, busy, drain, is_loopback
 from mialib.service.protocol import NAMES, array_of, from_json, tensor, to_json
 
-LARGEST = 32 * 2**20
-"""Bytes that a request may have."""
+LONGEST_SENTENCE = 300
+"""Characters of an error; what a client has sent may be in it."""
+CHUNK = 4096  # records that are looked at together
+
 QUERIES = logging.getLogger("mialib.queries")
 """One line per request, in JSON: time, client, model, records, status, milliseconds."""
-
-
-class RefusedError(Exception):
-    """A request that gets no answer."""
-
-    def __init__(self, status, sentence, **headers):
-        super().__init__(sentence)
-        self.status, self.headers = status, headers
-
-
-class Gate:
-    """Lets requests through, or refuses them: by an API key, their bytes, and each client's records per minute."""
-
-    def __init__(self, key=None, largest=LARGEST, rate=None):
-        check_integer("largest", largest, 1)
-        if rate is not None:
-            check_integer("rate", rate, 1)
-        if key is not None and not key.strip():
-            raise ValueError("the API key is empty; give one, or none at all")
-        self.key, self.largest, self.rate = key, largest, rate
-        self._window = MovingWindowRateLimiter(MemoryStorage())
-
-    def check_key(self, request):
-        """Refuse a request without the key; equal time for each wrong one."""
-        if self.key is None:
-            return
-        given = request.headers.get("authorization", "").encode()
-        if not hmac.compare_digest(given, f"Bearer {self.key}".encode()):
-            raise RefusedError(401, "the API key is missing or wrong; send it as Authorization: Bearer KEY")
-
-    async def body(self, request):
-        """Return a request's body; one that is too large is not read to its end."""
-        refusal = RefusedError(413, f"the request has more than {self.largest} bytes; ask about fewer records at once")
-        stated = request.headers.get("content-length", "0")
-        if stated.isdigit() and int(stated) > self.largest:
-            raise refusal
-        body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > self.largest:
-                raise refusal
-        return bytes(body)
-
-    def count(self, client, n):
-        """Count records against a client's rate."""
-        if self.rate is None:
-            return
-        per_minute = RateLimitItemPerMinute(self.rate)
-        if n > self.rate:
-            raise RefusedError(413, f"{n} records in a request; the service answers {self.rate} per minute")
-        if not self._window.hit(per_minute, client, cost=n):
-            wait = max(1, math.ceil(self._window.get_window_stats(per_minute, client).reset_time - time.time()))
-            raise RefusedError(
-                429, f"more than {self.rate} records per minute; try again later", **{"Retry-After": str(wait)}
-            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,12 +35,16 @@ class Served:
     dtype: np.dtype
     n_classes: int
     answers: object = None
+    binary: bool = False
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
     def from_data(cls, models, data, answers=None):
         """Return a model that is asked about records like those of a data set."""
-        return cls(models, tuple(data.x.shape[1:]), np.dtype(data.x.dtype), data.n_classes, answers)
+        binary = data.x.dtype == np.uint8 and all(
+            data.x[start : start + CHUNK].max() <= 1 for start in range(0, len(data.x), CHUNK)
+        )
+        return cls(models, tuple(data.x.shape[1:]), np.dtype(data.x.dtype), data.n_classes, answers, binary)
 
     @property
     def version(self):
@@ -123,6 +70,8 @@ class Served:
             raise ValueError(f"records are {NAMES[x.dtype]}; they must be {NAMES[self.dtype]}")
         if x.dtype.kind == "f" and not np.isfinite(x).all():
             raise ValueError("records hold values that are not finite; every feature must be a number")
+        if self.binary and x.max() > 1:
+            raise ValueError(f"records hold a {x.max()}; every feature must be 0 or 1")
         return x
 
     def metadata(self, name, version):
@@ -147,63 +96,104 @@ FIXED = {
 def app(served, gate=None):
     """Return a service of models, a dict of str to `Served`, behind a `Gate`: a FastAPI without documentation pages."""
     gate = gate or Gate()
-    service = FastAPI(title="mia serve", docs_url=None, redoc_url=None, openapi_url=None)
+    # Without redirects: one would lead to whatever host a request names.
+    service = FastAPI(openapi_url=None, redirect_slashes=False, dependencies=[Depends(gate.check_page)])
     versions = {name: model.version for name, model in served.items()}
 
-    def found(name):
+    def found(request):
+        """Return the model that a path names, and the version if it does, with its name."""
+        name, version = request.path_params["name"], request.path_params.get("version")
         if name not in served:
-            raise RefusedError(404, f"there is no model {name!r}; there are {', '.join(served)}")
-        return served[name]
+            raise RefusedError(404, f"there is no model {name[:100]!r}; there are {', '.join(served)}")
+        if version not in (None, versions[name]):
+            raise RefusedError(404, f"there is no version {version[:100]!r} of {name}; there is {versions[name]}")
+        return name, served[name]
 
     @service.exception_handler(RefusedError)
     async def refuse(request, refused):
-        return _reply({"error": str(refused)}, refused.status, refused.headers)
+        return _error(refused, refused.status, refused.headers)
+
+    @service.exception_handler(HTTPException)
+    async def no_such_thing(request, error):
+        return _error(f"{error.detail}: {request.method} {request.scope['path']}", error.status_code, error.headers)
+
+    @service.exception_handler(Exception)
+    async def failed(request, error):
+        return _error("the service failed at this request; what it logs says why", 500)
 
     @service.get("/v2")
     @service.get("/v2/health/live")
     @service.get("/v2/health/ready")
     async def fixed(request: Request):
-        return _reply(FIXED[request.url.path])
+        return _reply(FIXED[request.scope["path"]])
 
     @service.get("/v2/models/{name}")
-    async def metadata(name: str, request: Request):
+    @service.get("/v2/models/{name}/versions/{version}")
+    async def metadata(request: Request):
         gate.check_key(request)
-        return _reply(found(name).metadata(name, versions[name]))
+        name, model = found(request)
+        return _reply(model.metadata(name, versions[name]))
 
     @service.get("/v2/models/{name}/ready")
-    async def model_ready(name: str, request: Request):
+    @service.get("/v2/models/{name}/versions/{version}/ready")
+    async def model_ready(request: Request):
         gate.check_key(request)
-        found(name)
-        return _reply({"name": name, "ready": True})
+        return _reply({"name": found(request)[0], "ready": True})
 
     @service.post("/v2/models/{name}/infer")
-    async def infer(name: str, request: Request):
+    @service.post("/v2/models/{name}/versions/{version}/infer")
+    async def infer(request: Request):
+        name = request.path_params["name"]
         entry = {"time": time.time(), "client": request.client.host, "model": name, "records": 0, "status": 200}
         try:
-            gate.check_key(request)
-            model, body = found(name), await gate.body(request)
-            content, x = await run_in_threadpool(_read, model, body)
-            entry["records"] = len(x)
-            gate.count(entry["client"], len(x))
-            vectors = await run_in_threadpool(model, x)
-            reply = {"model_name": name, "model_version": versions[name], "outputs": [tensor("probabilities", vectors)]}
-            return _reply(reply | ({"id": content["id"]} if "id" in content else {}))
-        except Exception as error:
-            entry["status"] = error.status if isinstance(error, RefusedError) else 500
+            return await answer(request, entry)
+        except asyncio.CancelledError as error:
+            entry["status"] = 503
+            raise busy("is being stopped") from error
+        except RefusedError as refused:
+            entry["status"] = refused.status
+            if refused.status != 408:  # whose client had its time
+                await drain(request)
+            raise
+        except Exception:
+            entry["status"] = 500
             raise
         finally:
             entry["milliseconds"] = round(1000 * (time.time() - entry["time"]), 1)
             QUERIES.info(json.dumps(entry))
 
+    async def answer(request, entry):
+        gate.check_key(request)
+        gate.check_type(request)
+        gate.count(request)
+        name, model = found(request)
+        async with gate.turn(request) as body:
+            about, x = await run_in_threadpool(_read, model, body)
+            entry["records"] = len(x)
+            gate.count(request, len(x))
+            vectors = await run_in_threadpool(model, x)
+            outputs = [tensor("probabilities", vectors)]
+            return _reply({"model_name": name, "model_version": versions[name], "outputs": outputs, **about})
+
     return service
 
 
 def _read(model, body):
+    """Return what the answer to a request repeats, a dict, and its records."""
     try:
         content = from_json(body)
-        return content, model.records(content)
+        body.clear()  # a parsed one has many times its bytes
+        about = {key: content[key] for key in ("id",) if key in content}
+        if not isinstance(about.get("id", ""), str):
+            raise ValueError("the id of a request must be text")
+        return about, model.records(content)
     except ValueError as error:
         raise RefusedError(400, str(error)) from error
+
+
+def _error(sentence, status, headers=None):
+    """Return the answer that says why there is no other."""
+    return _reply({"error": str(sentence)[:LONGEST_SENTENCE]}, status, headers)
 
 
 def _reply(content, status=200, headers=None):
@@ -211,20 +201,20 @@ def _reply(content, status=200, headers=None):
 
 
 def listen(host, port, gate):
-    """Return a socket for a service, on any free port for 0; a ValueError if others could reach it without a key."""
-    if gate.key is None and not _is_loopback(host):
+    """Return a socket for a service, on any free port for 0.
+
+    A ValueError says that others could reach it without a key, or that there is no such host or port here.
+    """
+    if gate.key is None and not is_loopback(host):
         raise ValueError(f"{host} can be reached from other machines; set an API key, or serve on 127.0.0.1")
-    return socket.create_server((host, port))
-
-
-def _is_loopback(host):
+    if not 0 <= port < 2**16:
+        raise ValueError(f"port is {port}; it must be a whole number from 0, for any that is free, to 65535")
     try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, UnicodeError) as error:
+        raise ValueError(f"cannot listen at {host}, port {port}: {getattr(error, 'strerror', error)}") from error
 
 
-def listen_until_stopped(service, bound):
-    """Answer queries at a socket until interrupted."""
-    settings = uvicorn.Config(service, log_level="warning", access_log=False, limit_concurrency=64)
-    uvicorn.Server(settings).run(sockets=[bound])
+def listen_until_stopped(service, bound, proxies=()):
+    """Answer queries at a socket until interrupted or terminated; `proxies` may say for whom they ask."""
+    server_of(service, proxies).run(sockets=[bound])

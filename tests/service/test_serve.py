@@ -1,12 +1,8 @@
 import json
 import logging
-import threading
-from contextlib import ExitStack
 
-import httpx
 import numpy as np
 import pytest
-import uvicorn
 from sklearn.ensemble import RandomForestClassifier
 
 from mialib.attack.experiment import Experiment, train_target
@@ -27,23 +23,6 @@ def target(data, tmp_path_factory):
 
 
 @pytest.fixture
-def start():
-    """Return a function that runs a service in a thread and returns a client of it."""
-    with ExitStack() as stack:
-
-        def started(service):
-            bound = server.listen("127.0.0.1", 0, server.Gate())
-            running = uvicorn.Server(uvicorn.Config(service, log_level="critical"))
-            thread = threading.Thread(target=running.run, kwargs={"sockets": [bound]})
-            thread.start()
-            stack.callback(thread.join)
-            stack.callback(setattr, running, "should_exit", True)
-            return stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{bound.getsockname()[1]}"))
-
-        yield started
-
-
-@pytest.fixture
 def client(target, data, start):
     """Return a function that starts a service of the target."""
 
@@ -54,11 +33,15 @@ def client(target, data, start):
     return started
 
 
+JSON = {"Content-Type": "application/json"}
+
+
 def asking(x):
     return to_json({"id": "7", "inputs": [tensor("records", x)]})
 
 
 def infer(client, body, **options):
+    options["headers"] = JSON | options.get("headers", {})
     return client.post("/v2/models/target/infer", content=body, **options)
 
 
@@ -72,10 +55,13 @@ def test_every_float_survives_json():
 
 
 def test_it_answers_what_the_model_answers(client, target, data):
-    reply = infer(client(), asking(data.x[:50]))
+    started = client()
+    reply = infer(started, asking(data.x[:50]))
     assert (reply.status_code, reply.headers["content-type"]) == (200, "application/json")
     assert (reply.json()["model_name"], reply.json()["id"]) == ("target", "7")
     np.testing.assert_array_equal(array_of(reply.json()["outputs"][0]), target.predict_proba(data.x[:50])[0])
+    of_version = f"/v2/models/target/versions/{reply.json()['model_version']}/infer"
+    assert started.post(of_version, content=asking(data.x[:50]), headers=JSON).content == reply.content
 
 
 def test_a_forest_is_served_as_well_and_fills_no_disk(data, start):
@@ -105,6 +91,10 @@ def test_health_and_metadata(client):
     metadata = started.get("/v2/models/target").json()
     assert metadata["inputs"] == [{"name": "records", "datatype": "UINT8", "shape": [-1, 40]}]
     assert metadata["outputs"] == [{"name": "probabilities", "datatype": "FP32", "shape": [-1, 4]}]
+    (version,) = metadata["versions"]
+    assert started.get(f"/v2/models/target/versions/{version}").json() == metadata
+    assert started.get(f"/v2/models/target/versions/{version}/ready").json() == {"name": "target", "ready": True}
+    assert "no version '9' of target; there is " in started.get("/v2/models/target/versions/9/ready").json()["error"]
     assert started.get("/v2/models/other").status_code == 404
     assert "there is no model 'other'; there are target" in started.get("/v2/models/other").json()["error"]
     assert started.get("/docs").status_code == started.get("/openapi.json").status_code == 404
@@ -137,8 +127,9 @@ def test_a_rate_counts_records(client, data):
     reply = infer(started, asking(data.x[:6]))
     assert reply.status_code == 429
     assert 0 < int(reply.headers["retry-after"]) <= 61
-    assert infer(started, asking(data.x[:4])).status_code == 200
     assert infer(started, asking(data.x[:11])).status_code == 413
+    assert infer(started, asking(data.x[:4])).status_code == 200
+    assert infer(started, b"not looked at").status_code == 429
 
 
 def test_the_query_log_has_no_records_and_no_key(client, data, caplog):
@@ -162,8 +153,11 @@ def test_a_model_that_fails_is_logged_as_such(target, data, start, caplog):
 
     started = start(server.app({"target": server.Served.from_data(target, data, Broken())}))
     with caplog.at_level(logging.INFO, "mialib.queries"):
-        assert infer(started, asking(data.x[:7])).status_code == 500
-    assert json.loads(caplog.records[-1].message)["status"] == 500
+        reply = infer(started, asking(data.x[:7]))
+    assert (reply.status_code, list(reply.json())) == (500, ["error"])
+    assert "out of order" not in reply.text
+    (query,) = (record for record in caplog.records if record.name == "mialib.queries")
+    assert json.loads(query.message)["status"] == 500
 
 
 @pytest.mark.parametrize(
@@ -174,6 +168,7 @@ def test_a_model_that_fails_is_logged_as_such(target, data, start, caplog):
         (b"{}", "one input, the records"),
         (to_json({"inputs": [1, 2]}), "one input, the records"),
         (to_json({"inputs": [{}]}), "a tensor must have name, shape, datatype and data"),
+        (asking(np.full((2, 40), 2, np.uint8)), "records hold a 2; every feature must be 0 or 1"),
         (asking(np.zeros((2, 39), np.uint8)), "records have shape [2, 39]; it must be [-1, 40]"),
         (asking(np.zeros((0, 40), np.uint8)), "and not empty"),
         (asking(np.zeros(40, np.uint8)), "records have shape [40]"),
@@ -198,8 +193,14 @@ def test_values_that_are_not_finite_are_refused(target):
 def test_other_machines_need_a_key():
     with pytest.raises(ValueError, match=r"0.0.0.0 can be reached from other machines; set an API key"):
         server.listen("0.0.0.0", 0, server.Gate())
-    for host in ("127.0.0.1", "localhost"):
+    for host in ("127.0.0.1", "::1", "localhost"):
         server.listen(host, 0, server.Gate()).close()
+
+
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 99999), ("127.0.0.1", -1), ("a" * 300, 0), ("192.0.2.1", 0)])
+def test_where_it_cannot_listen(host, port):
+    with pytest.raises(ValueError, match=f"port is {port}; it must be|cannot listen at {host}, port 0: "):
+        server.listen(host, port, server.Gate(key="k"))
 
 
 @pytest.mark.parametrize(
