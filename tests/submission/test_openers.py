@@ -239,7 +239,7 @@ def test_weights_and_pickled_modules_are_one_sentence_with_the_ways_on(tmp_path,
     module = MODEL.module()
     path = tmp_path / f"m{ending}"
     torch.save(module if whole else module.state_dict(), path, _use_new_zipfile_serialization=not old)
-    with pytest.raises(ValueError, match=r"written by torch\.save.*torch\.jit\.trace.*ONNX.*audit\(model.*safetensors"):
+    with pytest.raises(ValueError, match=r"written by torch\.save.*as ONNX.*torch\.jit\.trace.*audit\(model.*safetensors"):
         open_file(path, OWN)
 
 
