@@ -38,6 +38,8 @@ REMARK = (
     "models are not trained as it was, unless --train or --like says how."
 )
 
+CHILD = "from mialib.submission.confined import main; main()"
+
 _KEPT = ("LD_LIBRARY_PATH", "KERAS_BACKEND", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Of the environment, what the process has too; keys and passwords stay here."""
 
@@ -76,7 +78,7 @@ class _Confined:
         places_of_caches = ("TMPDIR", "TORCHINDUCTOR_CACHE_DIR", "MPLCONFIGDIR")
         environment |= dict.fromkeys(places_of_caches, tempfile.gettempdir())
         environment["PYTHONPATH"] = os.pathsep.join([*places, str(packages.parent)])
-        words = [sys.executable, "-P", "-s", "-B", "-c", "from mialib.submission.confined import main; main()"]
+        words = [sys.executable, "-P", "-s", "-B", "-c", CHILD]
         pipe, silent = subprocess.PIPE, subprocess.DEVNULL
         self.process = subprocess.Popen(
             [*words, json.dumps(order)],
@@ -94,6 +96,8 @@ class _Confined:
             started, timer = time.monotonic(), threading.Timer(SECONDS, self.process.kill)
             timer.start()
             try:
+                if not self._end.alive:
+                    raise EOFError
                 pickle.dump(question, self.process.stdin, pickle.HIGHEST_PROTOCOL)
                 self.process.stdin.flush()
                 sizes = HEAD.unpack(self._read(HEAD.size))
@@ -102,8 +106,8 @@ class _Confined:
             except (EOFError, OSError) as error:
                 self._end()
                 slow = time.monotonic() - started >= SECONDS
-                how = f"did not answer within {SECONDS} s" if slow else "ended, for lack of a right or of memory"
-                raise _Ended(f"{self.path}: the process without rights that runs it {how}") from error
+                how = f"did not answer within {SECONDS} s" if slow else "has ended; it may lack a right, or memory"
+                raise _EndedError(f"{self.path}: the process without rights that runs it {how}") from error
             finally:
                 timer.cancel()
             said = json.loads(text)
@@ -135,14 +139,14 @@ class _Confined:
         """Let what cannot be understood end the process, in one sentence."""
         try:
             yield
-        except _Ended:
+        except _EndedError:
             raise
         except Exception as error:  # whatever it makes of a reply, which is anybody's
             self._end()
             raise ValueError(f"{self.path}: what the process that runs it says is no answer") from error
 
 
-class _Ended(ValueError):
+class _EndedError(ValueError):
     """The process is gone."""
 
 

@@ -79,7 +79,7 @@ def _check_beside(path, model, kind):
 def _tensors(message, kind):
     """Yield the tensors in a message of ONNX, wherever they are: in graphs of branches and functions too."""
     for _, value in message.ListFields():
-        for part in value if hasattr(value, "__iter__") and not isinstance(value, str | bytes) else [value]:
+        for part in value if hasattr(value, "__getitem__") and not isinstance(value, str | bytes) else [value]:
             if isinstance(part, kind):
                 yield part
             elif hasattr(part, "ListFields"):

@@ -38,7 +38,7 @@ chmod 90 -             fchmod 91 52           fchmodat 268 53         fchmodat2 
 chown 92 -             fchown 93 55           lchown 94 -             fchownat 260 54
 utime 132 -            utimes 235 -           futimesat 261 -         utimensat 280 88
 setxattr 188 5         lsetxattr 189 6        fsetxattr 190 7         setxattrat 463 463
-removexattr 197 14     lremovexattr 198 15    fremovexattr 199 16     removexattrat 466 466
+removexattr 197 14     lremovexattr 198 15    fremovexattr 199 16     removexattrat 466 466  file_setattr 469 469
 truncate 76 45         openat2 437 437        open_by_handle_at 304 265
 shmget 29 194          shmat 30 196           msgget 68 186           semget 64 190         mq_open 240 180
 keyctl 250 219         add_key 248 217        request_key 249 218     bpf 321 280           perf_event_open 298 241
@@ -48,7 +48,8 @@ mount 165 40           umount2 166 39         open_tree 428 428       fsopen 430
 """
 """System calls that fail, by their numbers on x86-64 and on ARM: the network, other processes, the marks of files."""
 
-_CLONE, _CLONE3, _OPEN, _OPENAT, _PRLIMIT, _PRCTL = (56, 220), (435, 435), (2, None), (257, 56), (302, 261), (157, 167)
+_CLONE, _CLONE3, _OPEN, _OPENAT = (56, 220), (435, 435), (2, None), (257, 56)
+_PRLIMIT, _PRCTL, _IOCTL = (302, 261), (157, 167), (16, 29)
 _EPERM, _ENOSYS = 1, 38
 
 
@@ -159,19 +160,20 @@ def _program(machine, column):
     yield step(equal, _CLONE3[column], 0, 1)  # its flags cannot be seen; without it, threads are started by clone
     yield step(answer, 0x00050000 | _ENOSYS)
     # An argument, the bits of it that count, what they are, and whether it fails then or otherwise.
-    thread, truncate, ends_with = 0x10000, os.O_TRUNC, 1
+    thread, truncate, ends_with, marks = 0x10000, os.O_TRUNC, 1, (0x40086602, 0x401C5820)
     for numbers, place, mask, value, then in (
         (_CLONE, 0, thread, thread, False),  # another process
         (_OPEN, 1, truncate, truncate, True),  # which empties a file that is only read
         (_OPENAT, 2, truncate, truncate, True),
         (_PRLIMIT, 0, 0xFFFFFFFF, 0, False),  # the limits of others
         (_PRCTL, 0, 0xFFFFFFFF, ends_with, True),  # outlive the parent
+        *((_IOCTL, 1, 0xFFFFFFFF, mark, True) for mark in marks),  # of files, as chattr sets them
     ):
         if numbers[column] is not None:
             yield step(equal, numbers[column], 0, 5)
             yield step(load, 16 + 8 * place)
             yield step(masked, mask)
-            yield step(equal, value, 0, 1)
-            yield step(answer, deny if then else allow)
-            yield step(answer, allow if then else deny)
+            yield step(equal, value, 1 - then, then)
+            yield step(answer, deny)
+            yield step(load, 0)
     yield step(answer, allow)
