@@ -54,7 +54,12 @@ def add_options(option):
     option(
         "--allow-pickle",
         action="store_true",
-        help="open a pickle, or a .pt2; either can run anything",
+        help="open a pickle, TorchScript (.pt) or a .pt2: each can run code, read and overwrite files; for your own",
+    )
+    option(
+        "--isolated",
+        action="store_true",
+        help="open the file in a process that can read and write no others and has no network (Linux)",
     )
     option("--activation", choices=("relu", "tanh"), default="relu", help="of a safetensors network")
     option("--epochs", type=int, default=100, help="passes of shadow networks over their records")
@@ -111,7 +116,8 @@ def _findings(arguments):
 
     names = ("size", "seeds", "material", "epsilon", "delta", "canaries", "drop_shared", "seed")
     settings = audit.Settings(arguments.shadows, **{name: getattr(arguments, name) for name in names})
-    names = ("logits", "partial", "rounded", "regression", "trust", "allow_pickle", "activation", "epochs", "classes")
+    names = ("logits", "partial", "rounded", "regression", "trust", "allow_pickle", "isolated", "activation")
+    names += ("epochs", "classes")
     opening = subjects.Opening(**{name: getattr(arguments, name) for name in names})
     a = arguments
     roles = inputs.Roles(a.label, a.id, a.group, tuple(a.by), a.weights, tuple(a.drop))
@@ -182,7 +188,8 @@ def _subject(arguments, opening):
     if arguments.train:
         subject = replace(subject, refit=refits.Trained.from_name(arguments.train))
     if arguments.like:
-        subject = replace(subject, refit=subjects.Subject.from_file(arguments.like, opening).refit)
+        like = replace(opening, isolated=False)  # it is trained here, so it must be one that may be opened here
+        subject = replace(subject, refit=subjects.Subject.from_file(arguments.like, like).refit)
     if arguments.data and not hasattr(subject.refit, "estimator"):
         raise ValueError(
             "--data trains such a model anew, which only files of scikit-learn say how; take --in and --out"

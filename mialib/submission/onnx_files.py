@@ -17,6 +17,8 @@ def open_onnx(path, opening):
     import onnx
     import onnxruntime
 
+    model = onnx.load(path, load_external_data=False)
+    _check_beside(path, model, onnx.TensorProto)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what it raises is said; it need not be printed too
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -25,7 +27,7 @@ def open_onnx(path, opening):
     if per_column and any(of.shape[1:] not in ([], [1]) for of in inputs):
         names = ", ".join(f"{of.name!r} of shape {of.shape}" for of in inputs)
         raise ValueError(f"{path} has the inputs {names}; it must have one, or one for each column")
-    classes = _classes(onnx.load(path, load_external_data=False).graph)
+    classes = _classes(model.graph)
     maps = [of.name for of in outputs if of.type.startswith("seq(map(")]
     asked = maps or [of.name for of in outputs]
     labels = not maps and all(of.type in ("tensor(int64)", "tensor(string)") for of in outputs)
@@ -61,6 +63,29 @@ def open_onnx(path, opening):
         opening=opening,
         label_only=labels,
     )
+
+
+def _check_beside(path, model, kind):
+    """Raise a ValueError if tensors lie in another file, unless it is beside a model's, and called after it."""
+    for tensor in _tensors(model, kind):
+        at = next((of.value for of in tensor.external_data if of.key == "location"), None)
+        if at is not None and (at not in (f"{path.name}.data", f"{path.name}_data") or path.with_name(at).is_symlink()):
+            raise ValueError(
+                f"{path} keeps numbers in another file, {at!r}; it can only in {path.name}.data beside it: save the "
+                "model in one file (torch.onnx.export with external_data=False)"
+            )
+
+
+def _tensors(message, kind):
+    """Yield the tensors in a message of ONNX, wherever they are: in graphs of branches and functions too."""
+    for _, value in message.ListFields():
+        for part in value if hasattr(value, "__getitem__") and not isinstance(value, str | bytes) else [value]:
+            if isinstance(part, kind):
+                yield part
+            elif hasattr(part, "ListFields"):
+                yield from _tensors(part, kind)
+            else:
+                break  # numbers, all of them
 
 
 def _tensor(values, of):

@@ -1,6 +1,7 @@
 """Model files: one door, which opens each kind and says in one sentence what is wrong with a file."""
 
 import os
+import re
 import warnings
 from dataclasses import replace
 from itertools import pairwise
@@ -13,9 +14,10 @@ from scipy.special import softmax
 from mialib.models.stack import NN, ReLU, Tanh
 from mialib.models.training import Recipe
 from mialib.submission.boosters import open_catboost, open_lightgbm, open_xgboost
+from mialib.submission.isolation import open_isolated
 from mialib.submission.onnx_files import open_onnx
 from mialib.submission.refits import OnPlatform, as_numbers
-from mialib.submission.subjects import PLAIN, Subject
+from mialib.submission.subjects import CONSENT, PLAIN, Subject
 from mialib.submission.torch_files import open_torch
 
 EXTRAS = dict.fromkeys(("onnx", "onnxruntime", "safetensors", "skops"), "audit")
@@ -24,7 +26,12 @@ EXTRAS |= {name: name for name in ("catboost", "keras", "lightgbm", "xgboost")}
 
 
 def open_file(path, opening=PLAIN):
-    """Return the model of a file.
+    """Return the model of a file, in a process without rights if `opening` says so; see `open_here`."""
+    return open_isolated(path, opening) if opening.isolated else open_here(path, opening)
+
+
+def open_here(path, opening=PLAIN):
+    """Return the model of a file, in this process.
 
     Parameters
     ----------
@@ -90,20 +97,30 @@ def _in_one_line(error):
 
 
 def _skops(path, opening):
+    import skops
     from skops import io
 
-    untrusted = set(io.get_untrusted_types(file=path)) - set(opening.trust)
-    if untrusted:
+    _check_safe(path, skops)
+    asked = set(io.get_untrusted_types(file=path))
+    trusted = asked if opening.isolated else set(opening.trust)
+    if untrusted := asked - trusted:
         flags = " ".join(f"--trust {name}" for name in sorted(untrusted))
         raise ValueError(f"{path} holds types that are not known to be safe; if you know them, say {flags}")
-    return Subject.from_estimator(io.load(path, trusted=list(opening.trust)), path.name, opening)
+    return Subject.from_estimator(io.load(path, trusted=sorted(trusted)), path.name, opening)
+
+
+def _check_safe(path, package):
+    """Raise a ValueError if a package has a version in which files are known to run code."""
+    safe = SAFE[package.__name__]
+    if tuple(int(re.match(r"\d*", part)[0] or 0) for part in package.__version__.split(".")[:2]) < safe:
+        since = ".".join(map(str, safe))
+        raise ValueError(f"{path} needs {package.__name__} {since} or newer, which opens files without running them")
 
 
 def _pickle(path, opening):
-    if not opening.allow_pickle:
+    if not opening.may_run:
         raise ValueError(
-            f"{path} is a pickle, which runs whatever its author put into it; save the model with skops, or say "
-            "--allow-pickle if the file is your own"
+            f"{path} is a pickle, which runs whatever its author put into it; save the model with skops, {CONSENT}"
         )
     model = joblib.load(path)
     if not (callable(model) or hasattr(model, "predict") or hasattr(model, "predict_proba")):
@@ -144,9 +161,8 @@ def _keras(path, opening):
     os.environ.setdefault("KERAS_BACKEND", "torch")  # which is there; Keras itself would look for TensorFlow
     import keras
 
-    if tuple(map(int, keras.__version__.split(".")[:2])) < SAFE_KERAS:
-        raise ValueError(f"{path} needs Keras 3.12 or newer, which opens files without running code in them")
-    model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    _check_safe(path, keras)
+    model = keras.saving.load_model(path, compile=False, safe_mode=not opening.isolated)
     shape = model.input_shape
     if isinstance(shape, list | dict):
         raise ValueError(f"{path} has {len(shape)} inputs; it must take a record as one array")
@@ -168,8 +184,8 @@ def _keras(path, opening):
     )
 
 
-SAFE_KERAS = (3, 12)
-"""From which on its safe mode has no known hole."""
+SAFE = {"keras": (3, 12), "skops": (0, 13)}
+"""From which version on no file is known that runs code where the package says that none runs."""
 
 OPENERS = {
     ".skops": (_skops, "file of skops"),

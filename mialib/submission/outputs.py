@@ -50,7 +50,7 @@ def as_vectors(output, n, *, logits=False, partial=False, rounded=False, classes
     ValueError
         If the output is not of n records, or holds NaN, infinity, or what are no probabilities.
     """
-    output, remarks = _taken(output, n, classes)
+    output, remarks = taken(output, n, classes)
     if output.ndim == 1 and output.dtype.kind != "f":
         if classes is None:
             raise ValueError(
@@ -93,7 +93,7 @@ def as_values(output, n):
 
     A ValueError says if it is not one finite number for each.
     """
-    output, remarks = _taken(output, n, None)
+    output, remarks = taken(output, n, None)
     if output.size and output.dtype.kind not in "fiub":
         raise ValueError(
             f"predicted values such as {str(output.flat[0])!r} are no numbers; a regressor answers with one each"
@@ -176,7 +176,7 @@ def _array(value):
     return np.asarray(value)
 
 
-def _taken(output, n, classes):
+def taken(output, n, classes):
     """Return the one array of what a model puts out, numbers or labels, and remarks."""
     if isinstance(output, tuple | dict):
         named = output if isinstance(output, dict) else dict(enumerate(output))

@@ -35,7 +35,11 @@ class Opening:
     trust : sequence of str
         Types in a skops file that the user has looked at.
     allow_pickle : bool
-        A pickle runs whatever its author put into it, and so may a program of torch.export: only for one's own files.
+        A pickle runs whatever its author put into it, TorchScript can read and overwrite files, and a program of
+        torch.export can run code when it is opened: only for one's own files.
+    isolated : bool
+        Open the file, of any kind, in a process without rights to files, network and other processes: whatever runs
+        there touches nothing. Needs Linux; the model's own kind of training stays there.
     activation : {"tanh", "relu"}
         Between the layers of a safetensors file, which does not say it.
     epochs : int
@@ -50,10 +54,15 @@ class Opening:
     regression: bool = False
     trust: tuple[str, ...] = ()
     allow_pickle: bool = False
+    isolated: bool = False
     activation: str = "relu"
     epochs: int = 100
-    rounded: bool = False
     classes: tuple[str, ...] | None = None
+
+    @property
+    def may_run(self):
+        """Whether code in a file may run, as it is the user's own or has no rights (bool)."""
+        return self.allow_pickle or self.isolated
 
     @property
     def stand_in(self):
@@ -71,6 +80,11 @@ class Opening:
 
 
 PLAIN = Opening()
+
+CONSENT = (
+    "say --isolated to run it in a process without rights (on Linux), or say --allow-pickle if the file is your own"
+)
+"""The ways on with a file that runs code, for the end of a sentence."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,7 +259,7 @@ class Subject:
     def from_file(cls, path, opening=PLAIN):
         """Return the model of a file; a ValueError if it is none that can be audited, or not to be opened.
 
-        A pickle is opened only if `opening` allows it.
+        A pickle, TorchScript or program of torch.export is opened only if `opening` allows it.
         """
         from mialib.submission.openers import open_file
 

@@ -8,10 +8,13 @@ import torch
 
 from mialib.submission.outputs import module_outputs
 from mialib.submission.refits import as_numbers
-from mialib.submission.subjects import Subject
+from mialib.submission.subjects import CONSENT, Subject
 
 OF_OLD = "serialized_exported_program.json"
 """In a program that PyTorch before 2.7 saved."""
+
+MOST = 1 << 24
+"""Bytes of a file's code in which a device is looked for."""
 
 
 def open_torch(path, opening):
@@ -25,13 +28,13 @@ def open_torch(path, opening):
         names = {name.partition("/")[2]: name for name in archive.namelist()}
         if "constants.pkl" in names:
             return _open_script(
-                path, opening, [archive.read(full) for name, full in names.items() if name[-3:] == ".py"]
+                path, opening, [archive.open(full).read(MOST) for name, full in names.items() if name[-3:] == ".py"]
             )
         if any(name.startswith("models/") for name in names) or OF_OLD in archive.namelist():
-            if not opening.allow_pickle:  # PyTorch evaluates its sizes and guards as Python, and unpickles some members
+            if not opening.may_run:  # PyTorch evaluates its sizes and guards as Python, and unpickles some members
                 raise ValueError(
                     f"{path} is a program of torch.export, which can run code when it is opened; export the model as "
-                    "ONNX, or say --allow-pickle if the file is your own"
+                    f"ONNX, {CONSENT}"
                 )
             return _open_program(path, opening)
         raise _weights(path)
@@ -40,9 +43,9 @@ def open_torch(path, opening):
 def _weights(path):
     return ValueError(
         f"{path} was written by torch.save: weights, or a pickled module, which do not say safely how to compute. Save "
-        "the model with torch.export.save(torch.export.export(model.eval(), (example,)), 'model.pt2') or "
-        "torch.jit.trace(model.eval(), example).save('model.pt'); or as ONNX; or call audit(model, ...) in Python "
-        "(a chain of Linear layers may also come as .safetensors)"
+        "the model as ONNX, with torch.onnx.export; or with torch.jit.trace(model.eval(), example).save('model.pt'), "
+        "which runs code and is opened with --allow-pickle or --isolated; or call audit(model, ...) in Python (a chain "
+        "of Linear layers may also come as .safetensors)"
     )
 
 
@@ -52,6 +55,11 @@ def _open_script(path, opening, code):
         raise ValueError(
             f"{path} asks for {devices[0].decode()}, which this machine does not have; move the model to the CPU, "
             "model.cpu(), before tracing it"
+        )
+    if not opening.may_run:  # its torch.from_file maps any file, to be read or overwritten
+        raise ValueError(
+            f"{path} is TorchScript, a program that can read and overwrite files when it is opened or asked; export "
+            f"the model as ONNX, {CONSENT}"
         )
     model = torch.jit.load(path, map_location="cpu").eval()
     return _subject(path, opening, lambda x: module_outputs(model, x))

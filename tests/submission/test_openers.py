@@ -1,4 +1,5 @@
 import json
+import pickle
 import re
 import sys
 import warnings
@@ -180,7 +181,7 @@ def test_another_width_is_one_sentence(x, tmp_path):
         warnings.simplefilter("ignore")
         torch.jit.script(MODEL.module(torch.nn.Softmax(1))).save(tmp_path / "m.pt")
     with pytest.raises(ValueError, match=r"^m\.pt takes 3 features, and the records have 2$"):
-        open_file(tmp_path / "m.pt").answers(x[:, :2])
+        open_file(tmp_path / "m.pt", OWN).answers(x[:, :2])
     with pytest.raises(ValueError, match=r"^records asked about have 2 features; the model was fitted on 3$"):
         Subject.from_model(LogisticRegression().fit(x, x[:, 0] > 0)).answers(x[:, :2])
 
@@ -198,6 +199,41 @@ def test_a_damaged_file_is_one_sentence_with_its_name(tmp_path, ending, content)
         open_file(path, OWN)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 700
+
+
+class Hostile:
+    """Where its pickle is opened, a file is created."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+@pytest.mark.parametrize("ending", [*OPENERS, ".npz", ".csv", ".parquet"])
+def test_a_pickle_runs_under_no_ending(tmp_path, ending):
+    harm, path = tmp_path / "harm", tmp_path / f"model{ending}"
+    path.write_bytes(pickle.dumps(Hostile(harm)))
+    for package in {".cbm": ("catboost",), ".json": ("xgboost",), ".ubj": ("xgboost",)}.get(ending, ()):
+        pytest.importorskip(package)
+    with pytest.raises(ValueError, match=re.escape(str(path))) as caught:
+        (open_file if ending in OPENERS else Records.from_file)(path)
+    assert "\n" not in str(caught.value)
+    assert not harm.exists()
+    if ending == ".pkl":  # with consent it does run
+        with pytest.raises(ValueError, match="holds a TextIOWrapper, which is no model"):
+            open_file(path, OWN)
+        assert harm.exists()
+
+
+def test_a_skops_file_with_a_type_that_runs_is_refused(tmp_path):
+    from skops import io
+
+    io.dump(Hostile(tmp_path / "harm"), tmp_path / "m.skops")
+    with pytest.raises(ValueError, match=r"types that are not known to be safe; if you know them, say --trust .*open"):
+        open_file(tmp_path / "m.skops")
+    assert not (tmp_path / "harm").exists()
 
 
 @pytest.mark.parametrize("package", ["keras", "lightgbm", "xgboost", "catboost", "skops", "onnxruntime"])
@@ -239,7 +275,7 @@ def test_weights_and_pickled_modules_are_one_sentence_with_the_ways_on(tmp_path,
     module = MODEL.module()
     path = tmp_path / f"m{ending}"
     torch.save(module if whole else module.state_dict(), path, _use_new_zipfile_serialization=not old)
-    with pytest.raises(ValueError, match=r"written by torch\.save.*torch\.jit\.trace.*ONNX.*audit\(model.*safetensors"):
+    with pytest.raises(ValueError, match=r"written by torch\.save.*ONNX.*torch\.jit\.trace.*audit\(model.*safetensors"):
         open_file(path, OWN)
 
 
@@ -276,14 +312,14 @@ class OnGpu(torch.nn.Module):
 def test_the_one_tensor_of_several_outputs(x, tmp_path):
     net = MODEL.module()
     for module in (Named(net), script(Named(net), tmp_path / "m.pt")):
-        vectors, remarks = Subject.from_model(module, Opening(logits=True)).answers(x)
+        vectors, remarks = Subject.from_model(module, Opening(logits=True, allow_pickle=True)).answers(x)
         np.testing.assert_allclose(vectors, MODEL.vectors(x), atol=1e-6)
         assert remarks == ["A softmax was taken of the model's logits."]
-    vectors, remarks = open_file(script(Several(net), tmp_path / "m.pt")).answers(x)
+    vectors, remarks = open_file(script(Several(net), tmp_path / "m.pt"), OWN).answers(x)
     np.testing.assert_allclose(vectors, MODEL.vectors(x), atol=1e-6)
     assert remarks == ["Of the model's outputs '0', '1' the probabilities were taken, '1'."]
     with pytest.raises(ValueError, match="has the outputs 'logits', 'hidden', of which none holds probabilities"):
-        open_file(script(Hidden(net), tmp_path / "m.pt")).answers(x)
+        open_file(script(Hidden(net), tmp_path / "m.pt"), OWN).answers(x)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -327,7 +363,8 @@ def test_shadow_models_of_a_file_are_said_to_be_of_its_kind_or_not(x, rng, tmp_p
     script(MODEL.module(torch.nn.Softmax(1)), tmp_path / "b.pt")
     y = np.arange(15) % 2
     for name, known in (("a.safetensors", True), ("b.pt", False)):
-        found = audit(tmp_path / name, (x[:15], y), (x[15:], y), settings=ONE, opening=Opening(epochs=3))
+        opening = Opening(epochs=3, allow_pickle=True)
+        found = audit(tmp_path / name, (x[:15], y), (x[15:], y), settings=ONE, opening=opening)
         assert any("How the model was trained is not known" in sentence for sentence in found.limits()) != known
         assert ("(8,)" in found.shadows[0].kind) == known
 
@@ -608,7 +645,9 @@ def test_catboost_is_audited_by_models_of_its_kind(weights):
     catboost = pytest.importorskip("catboost")
     x = np.random.default_rng(0).normal(size=(120, 3))
     y = (x[:, 0] > 0).astype(int)
-    model = catboost.CatBoostClassifier(iterations=3, depth=2, verbose=0, thread_count=1).fit(x[:60], y[:60])
+    model = catboost.CatBoostClassifier(
+        iterations=3, depth=2, verbose=0, thread_count=1, allow_writing_files=False
+    ).fit(x[:60], y[:60])
     parts = (Records(x[rows], y[rows], weights=weights) for rows in (slice(0, 60), slice(60, None)))
     assert audit(model, *parts, settings=ONE).has_own_kind
 
