@@ -9,6 +9,8 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from mialib.base.files import check_writable, write_files
+
 N = 400
 """People in each table."""
 
@@ -33,14 +35,14 @@ def write(folder, seed=0):
     """Write a forest, and the people whom it knows, others, and a pool; return the words of ``mia`` that audit it."""
     from skops import io
 
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    everyone = people(4 * N, seed)
-    for name, start, stop in (("in", 0, N), ("out", N, 2 * N), ("pool", 2 * N, 4 * N)):
-        everyone[start:stop].to_csv(folder / f"{name}.csv", index=False)
+    folder, everyone = Path(folder), people(4 * N, seed)
+    check_writable(folder / "forest.skops")
+    sides = (("in", 0, N), ("out", N, 2 * N), ("pool", 2 * N, 4 * N))
+    written = {folder / f"{name}.csv": everyone[start:stop].to_csv(index=False) for name, start, stop in sides}
     x, y = everyone[:N].drop(columns=["person", "income"]), everyone["income"][:N]
     columns = make_column_transformer((OneHotEncoder(), ["town"]), remainder="passthrough")
-    io.dump(make_pipeline(columns, RandomForestClassifier(50, random_state=seed)).fit(x, y), folder / "forest.skops")
+    forest = make_pipeline(columns, RandomForestClassifier(50, random_state=seed)).fit(x, y)
+    write_files(written | {folder / "forest.skops": io.dumps(forest)})
     words = ["audit", str(folder / "forest.skops"), "--trust", "sklearn.tree._tree.Tree", "--label", "income"]
     words += [word for name in ("in", "out", "pool") for word in (f"--{name}", str(folder / f"{name}.csv"))]
     return [*words, "--id", "person", "--by", "town", "-o", str(folder / "audit.html")]

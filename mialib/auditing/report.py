@@ -15,7 +15,7 @@ from mialib.auditing.filing import Filing
 from mialib.auditing.page import cell, listed, number, share, tables
 from mialib.auditing.panel import GAP
 from mialib.auditing.recommendation import recommend
-from mialib.base.machine import write_text
+from mialib.base.files import check_writable, write_files
 from mialib.book.pictures import svg
 from mialib.datasets.files import file_sha256
 from mialib.metrics import Estimate
@@ -39,7 +39,7 @@ def paths(page, inputs=()):
     """Return the paths of a report's page, JSON and CSV, by that of its page.
 
     A ValueError says if that does not end in ``.html``, or if the report would replace one of the `inputs`, a sequence
-    of `mialib.auditing.filing.Input`.
+    of `mialib.auditing.filing.Input`; an OSError, if one cannot be written.
     """
     page, given = Path(page), {of.sha256 for of in inputs}
     if page.suffix != ".html":
@@ -48,6 +48,7 @@ def paths(page, inputs=()):
     for path in beside:
         if path.is_file() and file_sha256(path) in given:
             raise ValueError(f"the report would replace {path}, which is audited; give it another name")
+    check_writable(*beside)
     return beside
 
 
@@ -69,11 +70,14 @@ def save(findings, path):
     ------
     ValueError
         If the path does not end in ``.html``, or if the report would replace what was audited.
+    OSError
+        If one of the files cannot be written; all three are as they were before then.
     """
     filing = findings.filing or Filing.now(findings)
     found = paths(path, filing.inputs)
     parsed = json.dumps(content(findings, filing), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    return tuple(map(write_text, found, (html(findings, filing), parsed, rows.as_csv(findings))))
+    write_files(dict(zip(found, (html(findings, filing), parsed, rows.as_csv(findings)), strict=True)))
+    return found
 
 
 def content(findings, filing=None):

@@ -3,18 +3,22 @@
 import os
 import platform
 import sys
-import tempfile
 from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent.parent
+_INSIDE = _PACKAGE / "_shipped"
 
 
 def shipped(*parts):
     """Return the path of what ships: beside the package in a checkout, inside it in an installed wheel."""
-    inside = _PACKAGE / "_shipped"
-    return (inside if inside.exists() else _PACKAGE.parent).joinpath(*parts)
+    return (_PACKAGE.parent if is_checkout() else _INSIDE).joinpath(*parts)
+
+
+def is_checkout():
+    """Return whether the package runs from a checkout, where what ships may be written anew; not so in a wheel."""
+    return not _INSIDE.exists()
 
 
 def cache_dir():
@@ -31,20 +35,6 @@ def processor():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def write_text(path, text):
-    """Write a file under a temporary name, rename it, and return its path; if that fails, nothing is left."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False, suffix=".part") as file:
-        try:
-            file.write(text)
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
-    return path
 
 
 @contextmanager

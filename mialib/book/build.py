@@ -18,7 +18,8 @@ import nbformat
 import pandas as pd
 import psutil
 
-from mialib.base.machine import CLUSTER, processor, progress, shipped, write_text
+from mialib.base.files import check_writable, write_files, write_text
+from mialib.base.machine import CLUSTER, is_checkout, processor, progress, shipped
 from mialib.book import chapters, costs, ledger
 from mialib.book.chapters import OVERVIEWS, ChapterError
 from mialib.book.dependence import code_of
@@ -30,6 +31,11 @@ from mialib.book.tables import VerdictTable
 
 COVER = "shadow_training"
 """The chapter whose figure the first page of the book shows."""
+
+SCORED = (("book", "score.md"), ("book", "cover.png"), ("README.md",))
+"""Where readers look for the score, besides the chapters."""
+
+REPOSITORY = "https://github.com/mialib/mialib"
 
 
 def build(folder, profile="sample", n_jobs=None, cluster=None):
@@ -49,9 +55,10 @@ def build(folder, profile="sample", n_jobs=None, cluster=None):
         What went wrong, by chapter.
     """
     folder = Path(folder).resolve()
+    check_writable(folder / "_config.yml")
     parameters = {path.stem: chapters.profile_parameters(path.stem, profile) for path in chapters.paths()}
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(shipped("book"), folder / "book", ignore=shutil.ignore_patterns(".ipynb_checkpoints", ".run-*"))
+    shutil.copytree(shipped("book"), folder / "book", ignore=shutil.ignore_patterns(".ipynb_checkpoints", ".*.part"))
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(shipped(name), folder / name)
     overviews = {name: parameters.pop(name) for name in OVERVIEWS}
@@ -86,7 +93,7 @@ def run_side_by_side(pages, parameters, environment, n_jobs):
             for run in done:
                 name = running.pop(run)
                 try:
-                    shutil.copy(run.result().notebook, pages / f"{name}.ipynb")
+                    write_files({pages / f"{name}.ipynb": run.result().notebook.read_bytes()})
                 except ChapterError as error:
                     failures[name] = str(error)
                     _say_so(pages / f"{name}.ipynb", str(error))
@@ -116,38 +123,50 @@ def cost_table(profile):
 def _say_so(path, message):
     """Leave a page that says why a chapter is missing, under the chapter's own title."""
     title = nbformat.read(path, as_version=4).cells[0].source.splitlines()[0]
-    cell = nbformat.v4.new_markdown_cell(f"{title}\n\nThis chapter did not run to its end:\n\n```\n{message}\n```")
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    text = f"{title}\n\nThis chapter did not run to its end:\n\n```\n{message}\n```"
+    cell = nbformat.v4.new_markdown_cell(text, id="cell-0")
+    write_text(path, nbformat.writes(nbformat.v4.new_notebook(cells=[cell])) + "\n")
 
 
 def refresh(names):
     """Run chapters at their defaults and write their outputs into ``book/``, to be committed.
 
-    The seconds that each took become ``book/times.json``.
+    The seconds that each took become ``book/times.json``. A ChapterError says that this is no checkout, an OSError that
+    it cannot be written: before anything runs.
     """
     kept = shipped("book", "times.json")
+    _check_checkout("refresh", kept)
     times = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
     for name in progress("refreshing", "chapter", names):
         path, started = chapters.path(name), time.monotonic()
-        chapters.execute(path, path)
+        notebook = chapters.outputs(path)
         times[name] = round(time.monotonic() - started)
-        write_text(kept, json.dumps(times, indent=1) + "\n")
+        write_files({path: notebook, kept: json.dumps(times, indent=1) + "\n"})
     write_score()
 
 
+def _check_checkout(verb, *paths):
+    """Check, before a run, that what is to be committed afterwards can be written."""
+    if not is_checkout():
+        raise ChapterError(
+            f"mia {verb} writes what is committed, so it needs a checkout: git clone {REPOSITORY} and pip install -e it"
+        )
+    check_writable(*paths, *(shipped(*of) for of in SCORED), *chapters.paths())
+
+
 def write_score():
-    """Write what the recorded runs say where readers look.
+    """Write what the recorded runs say where readers look, all of it or, if that fails, nothing.
 
     That is ``book/score.md``, the README, heads and verdicts of chapters, and ``book/cover.png``, that of `COVER`.
     """
     line = ledger.score_line()
-    write_text(shipped("book", "score.md"), f"{line}\n")
+    score, cover, readme = (shipped(*of) for of in SCORED)
+    written = {score: f"{line}\n"}
     if figure := Hero(COVER).figure:
-        shipped("book").joinpath("cover.png").write_bytes(png(figure, 120))
-    readme = shipped("README.md")
+        written[cover] = png(figure, 120)
     if readme.exists():
         between = re.compile("(?<=<!-- score -->\n).*(?=\n<!-- /score -->)", re.DOTALL)
-        write_text(readme, between.sub(lambda _: line, readme.read_text(encoding="utf-8")))
+        written[readme] = between.sub(lambda _: line, readme.read_text(encoding="utf-8"))
     for path in chapters.paths():
         notebook = nbformat.read(path, as_version=4)
         for cell in notebook.cells:
@@ -156,7 +175,8 @@ def write_score():
                     output.data = HEADS[tag](path.stem).data
                 if run := output.get("metadata", {}).get("mialib"):
                     output.data = VerdictTable(Run.from_dict(run)).data
-        write_text(path, nbformat.writes(notebook) + "\n")
+        written[path] = nbformat.writes(notebook) + "\n"
+    write_files(written)
 
 
 def _figure(path, tag):
@@ -172,9 +192,11 @@ def record(name, profile, seed=0):
     """Run a chapter in a profile from a seed, if it was not yet, and keep what it measured in ``data/results``.
 
     The figure of a cell tagged ``recorded`` is kept beside the numbers, as PNG; it must not show single records of
-    data that may not ship. Returns the path of the JSON file, which is written whole or not at all. A ChapterError says
-    that the chapter fails, or checks no claims.
+    data that may not ship. Returns the path of the JSON file; both are written, or neither. A ChapterError says
+    that the chapter fails, or checks no claims, or that this is no checkout; an OSError, that it cannot be written.
     """
+    path = recorded_path(name, profile, seed)
+    _check_checkout("record", path)
     parameters = chapters.profile_parameters(name, profile, seed)
     circumstances = _circumstances(chapters.path(name))  # before the run: code may change while it takes its hours
     found = executed(chapters.path(name), parameters)
@@ -182,10 +204,10 @@ def record(name, profile, seed=0):
         raise ChapterError(f"{name} checks no claims, so there is nothing to record; record another chapter")
     complete = chapters.all_parameters(name, profile, seed)
     run = replace(found.run, details={"parameters": complete, **found.took, **circumstances})
-    path = recorded_path(name, profile, seed)
-    write_text(path, json.dumps(run.to_dict(), indent=1, ensure_ascii=False) + "\n")
+    written = {path: json.dumps(run.to_dict(), indent=1, ensure_ascii=False) + "\n"}
     if figure := _figure(found.notebook, "recorded"):
-        path.with_suffix(".png").write_bytes(figure)
+        written[path.with_suffix(".png")] = figure
+    write_files(written)
     write_score()
     return path
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -10,7 +10,8 @@ import papermill
 import yaml
 from papermill.exceptions import PapermillExecutionError
 
-from mialib.base.machine import shipped
+from mialib.base.files import check_writable, working_folder, write_text
+from mialib.base.machine import cache_dir, shipped
 from mialib.book.parameters import checked, of_notebook
 
 OVERVIEWS = ("paper_items", "scoreboard")
@@ -82,32 +83,49 @@ def check_parameters(source, given):
 
 
 def execute(source, output, parameters=None):
-    """Run a notebook beside its final place, then rename; one that fails leaves nothing there.
+    """Run a notebook, and write it with its outputs; one that fails leaves nothing there.
 
     A ChapterError then has the message of the cell that failed, or names what is no parameter. `parameters` is a dict.
+    An OSError says that `output` cannot be written: before anything runs.
     """
+    check_writable(output)
+    write_text(output, outputs(source, parameters))
+
+
+def outputs(source, parameters=None):
+    """Run a notebook as `execute` does, and return it with its outputs (str)."""
     parameters = check_parameters(source, parameters or {})
-    output = Path(output).resolve()
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".run-") as folder:
-        partial = Path(folder, output.name)
+    where = {"cwd": str(Path(source).parent), "kernel_name": "python3"}
+    try:
+        with _runtime_folder():
+            notebook = papermill.execute_notebook(str(source), None, parameters, progress_bar=False, **where)
+    except PapermillExecutionError as error:
+        raise ChapterError(f"{Path(source).stem}: {error.ename}: {error.evalue}") from error
+    return nbformat.writes(_stripped(notebook)) + "\n"
+
+
+@contextmanager
+def _runtime_folder():
+    """Have Jupyter keep in a folder of ours what a kernel leaves behind if it is killed."""
+    name = "JUPYTER_RUNTIME_DIR"
+    before = os.environ.get(name)
+    with working_folder(cache_dir() / "runs") as folder:
+        os.environ[name] = str(folder)
         try:
-            where = {"cwd": str(Path(source).parent), "kernel_name": "python3"}
-            papermill.execute_notebook(str(source), str(partial), parameters, progress_bar=False, **where)
-        except PapermillExecutionError as error:
-            raise ChapterError(f"{Path(source).stem}: {error.ename}: {error.evalue}") from error
-        _strip(partial)
-        os.replace(partial, output)
+            yield
+        finally:
+            os.environ.pop(name) if before is None else os.environ.update({name: before})
 
 
-def _strip(executed):
-    """Remove from an executed notebook what differs between runs: timings, paths, versions."""
-    notebook = nbformat.read(executed, as_version=4)
-    notebook.metadata = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
-    }
+def _stripped(notebook):
+    """Return an executed notebook without what differs between runs: timings, paths, versions."""
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        }
+    )
     for position, cell in enumerate(notebook.cells):
         cell.id = f"cell-{position}"
         cell.metadata = {key: value for key, value in cell.metadata.items() if key in KEPT and value}
-    nbformat.write(notebook, executed)
+    return notebook

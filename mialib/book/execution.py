@@ -1,5 +1,6 @@
 """Chapters that were run, each in a process of its own that is measured, and kept by everything that decides them."""
 
+import atexit
 import hashlib
 import json
 import os
@@ -18,8 +19,9 @@ import nbformat
 import psutil
 
 import mialib
+from mialib.base.files import warn_once, working_folder, write_files
 from mialib.base.machine import cache_dir, shipped
-from mialib.book.chapters import ChapterError, execute
+from mialib.book.chapters import ChapterError, outputs
 from mialib.book.costs import multiplications_a_core_second
 from mialib.book.runs import run_in_notebook
 from mialib.models.cache import USED, ModelCache, code_sha256
@@ -56,15 +58,15 @@ class Watch(threading.Thread):
             time.sleep(PERIOD)
 
 
-def measured(source, output, parameters, environment=None):
-    """Run a notebook, with variables besides one's own, and return what that took, a dict.
+def measured(source, parameters, environment=None):
+    """Run a notebook, with variables besides one's own; return it with its outputs (str), and what that took, a dict.
 
-    It has ``seconds``, ``CPU seconds``, ``peak memory in MiB`` and ``models``, of which ``models from the cache`` were
-    trained before; the cache keeps ``cache in MiB`` of them; ``multiplications a core-second`` that the machine made
-    just before, and its ``cores``.
-    A ChapterError has the message of the cell that failed. There is no output then.
+    This has ``seconds``, ``CPU seconds``, ``peak memory in MiB`` and ``models``, of which ``models from the cache``
+    were trained before; the cache keeps ``cache in MiB`` of them; ``multiplications a core-second`` that the machine
+    made just before, and its ``cores``.
+    A ChapterError has the message of the cell that failed.
     """
-    command = [sys.executable, "-m", "mialib.book.execution", source, output]
+    command = [sys.executable, "-m", "mialib.book.execution", source]
     environment = {**os.environ, **(environment or {})}
     ended = subprocess.run(command, input=json.dumps(parameters), env=environment, capture_output=True, text=True)
     if ended.returncode:
@@ -73,19 +75,21 @@ def measured(source, output, parameters, environment=None):
     return json.loads(ended.stdout.splitlines()[-1])
 
 
-def main(source, output):
-    """Run a notebook with the parameters of standard input; write what it took to standard output."""
+def main(source):
+    """Run a notebook with the parameters of standard input; write it, and what that took, to standard output."""
     rate = round(multiplications_a_core_second())
     watch, started, before, began = Watch(), time.monotonic(), sum(os.times()[:4]), time.time()
     watch.start()
-    with tempfile.NamedTemporaryFile("r", encoding="utf-8") as used:
-        os.environ[USED] = used.name
+    with working_folder(cache_dir() / "runs") as folder:
+        used = folder / "models"
+        used.touch()
+        os.environ[USED] = str(used)
         try:
-            execute(source, output, json.load(sys.stdin))
+            notebook = outputs(source, json.load(sys.stdin))
         except ChapterError as error:
             print(" ".join(str(error).split()), file=sys.stderr)
             return 1
-        entries = [ModelCache().path(key) for key in set(used.read().split())]
+        entries = [ModelCache().path(key) for key in set(used.read_text(encoding="utf-8").split())]
     files = [path.stat() for path in entries if path.exists()]
     took = {
         "seconds": round(time.monotonic() - started, 1),
@@ -97,7 +101,7 @@ def main(source, output):
         "multiplications a core-second": rate,
         "cores": os.cpu_count(),
     }
-    print(json.dumps(took))
+    print(json.dumps([notebook, took]))
     return 0
 
 
@@ -127,25 +131,26 @@ def executed(chapter, parameters, environment=None):
     """Return the `Executed` of a notebook with some parameters, run now if it was not yet.
 
     `environment` holds variables for the run, which decide where it runs, but not what comes out. A ChapterError says
-    that a cell fails; nothing is kept then, except the models that were trained.
+    that a cell fails; nothing is kept then, except the models that were trained. Where the cache cannot be written,
+    a UserWarning says so, and the run is kept until this process ends.
     """
     if found := kept(chapter, parameters):
         return found
     folder = folder_of(chapter, parameters)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for partial in folder.parent.glob("*.part"):  # what processes that were killed left half-done
-        if not psutil.pid_exists(int(partial.name.split("-")[0])):
-            shutil.rmtree(partial, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{os.getpid()}-", suffix=".part") as partial:
-        notebook = Path(partial, "run", Path(chapter).name)
-        took = measured(chapter, notebook, parameters, environment)
-        (notebook.parent / "took.json").write_text(json.dumps(took), encoding="utf-8")
-        try:
-            os.replace(notebook.parent, folder)
-        except OSError:
-            if not folder.exists():  # else another process was faster
-                raise
-    return Executed(folder / notebook.name, took)
+    notebook, took = measured(chapter, parameters, environment)
+    try:
+        return _keep(folder, chapter, notebook, took)
+    except OSError as error:
+        warn_once("runs", f"runs of chapters are not kept: {error}")
+        folder = Path(tempfile.mkdtemp(prefix="mialib-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        return _keep(folder, chapter, notebook, took)
+
+
+def _keep(folder, chapter, notebook, took):
+    found = Executed(folder / Path(chapter).name, took)
+    write_files({found.notebook: notebook, folder / "took.json": json.dumps(took)})
+    return found
 
 
 def all_kept():

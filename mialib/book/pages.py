@@ -4,6 +4,8 @@ import re
 from html import escape, unescape
 from pathlib import Path
 
+from mialib.base.files import write_text
+
 FRAMED = re.compile(r'srcdoc="([^"]*)" data-file="([^"]*)"></iframe>')
 
 
@@ -36,8 +38,7 @@ def keep_framed(body, folder):
 
     def kept(found):
         html, file = map(unescape, found.groups())
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        Path(folder, file).write_text(html, encoding="utf-8")
+        write_text(Path(folder, file), html)
         return f'src="{escape(file)}"></iframe><p><a href="{escape(file)}">Open it on a page of its own</a></p>'
 
     return FRAMED.sub(kept, body)

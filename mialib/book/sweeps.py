@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from mialib.base.machine import progress, write_text
+from mialib.base.files import check_writable, write_files
+from mialib.base.machine import progress
 from mialib.book import chapters
 from mialib.book.chapters import ChapterError
 from mialib.book.execution import executed
@@ -58,8 +59,14 @@ def sweep(chapter, combinations, given, folder, environment=None):
         ``low`` and ``high`` (NaN where there is no interval), ``data`` and ``sha256``.
     failures : dict of str to str
         What went wrong, by combination; if all fail, a ChapterError is raised.
+
+    Raises
+    ------
+    OSError
+        If `folder` cannot be written: before anything runs.
     """
     path, folder = chapters.path(chapter), Path(folder)
+    check_writable(folder / "numbers.csv")
     for combination in combinations:
         chapters.check_parameters(path, {**given, **combination})
     rows, failures = [], {}
@@ -71,13 +78,12 @@ def sweep(chapter, combinations, given, folder, environment=None):
             failures[json.dumps(combination)] = str(error)
             continue
         name = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:8]
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{chapter}-{name}.ipynb").write_bytes(found.notebook.read_bytes())
+        write_files({folder / f"{chapter}-{name}.ipynb": found.notebook.read_bytes()})
         rows += _rows(combination, found.run)
     if not rows:
         raise ChapterError(f"every point failed; the first: {next(iter(failures.values()))}")
     numbers = pd.DataFrame(rows)
-    write_text(folder / "numbers.csv", numbers.to_csv(index=False))
+    write_files({folder / "numbers.csv": numbers.to_csv(index=False)})
     return numbers, failures
 
 

@@ -65,7 +65,9 @@ def whole_book(arguments):
 
 def sweep(arguments):
     """Run a chapter over a grid of parameters."""
+    from mialib.base.files import write_files
     from mialib.base.machine import CLUSTER
+    from mialib.book.pictures import png
     from mialib.book.sweeps import grid, lines, sweep
     from mialib.plots import curve
     from mialib.plots.style import sign
@@ -81,9 +83,8 @@ def sweep(arguments):
     axis, quantity = next(iter(points[0])), arguments.quantity or numbers["quantity"].iloc[0]
     kinds = ", ".join(sorted(numbers["data"].unique()))
     figure = curve(lines(numbers, axis, quantity), axis, quantity)
-    sign(figure, f"{arguments.chapter} · {kinds} data · profile {given['profile']}").savefig(
-        folder / "numbers.png", dpi=150
-    )
+    figure = sign(figure, f"{arguments.chapter} · {kinds} data · profile {given['profile']}")
+    write_files({folder / "numbers.png": png(figure, 150)})
     print(f"{folder / 'numbers.csv'}\n{folder / 'numbers.png'}")
 
 

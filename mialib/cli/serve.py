@@ -99,7 +99,11 @@ def serve(arguments):
     except ModuleNotFoundError as error:
         raise ValueError(f'mia serve needs {error.name}; install it with pip install "mialib[serve]"') from error
     from mialib.attack.experiment import Experiment, train_target
+    from mialib.base.files import check_writable
     from mialib.datasets import catalog
+
+    if arguments.log:
+        check_writable(arguments.log)
 
     key = arguments.key_file.read_text().strip() if arguments.key_file else os.environ.get("MIALIB_API_KEY") or None
     largest = LARGEST if arguments.largest is None else arguments.largest

@@ -5,7 +5,6 @@ import shutil
 import socket
 import sys
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from contextlib import suppress
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pooch
 
+from mialib.base.files import check_writable, working_folder
 from mialib.base.machine import cache_dir, shipped
 
 TIMEOUT = 30  # seconds without a byte after which a download is given up
@@ -98,8 +98,11 @@ def read_fetched(url, sha256, read, *choices, unpacked=()):
 
 def _fetch(url, name, sha256):
     downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT)
+    folder = cache_dir() / "data"
+    if not (folder / name).exists():
+        _check_cache(folder / name)
     try:
-        return Path(pooch.retrieve(url, sha256, name, cache_dir() / "data", downloader=downloader))
+        return Path(pooch.retrieve(url, sha256, name, folder, downloader=downloader))
     except ValueError as error:
         raise DataError(
             f"what came from {url} does not have sha256 {sha256} and was not kept; "
@@ -107,9 +110,16 @@ def _fetch(url, name, sha256):
         ) from error
     except OSError as error:
         raise DataError(
-            f"{name} could not be downloaded from {url} ({type(error).__name__}); put the file into a folder and "
-            f"{WAYS_OUT}"
+            f"{name} could not be downloaded from {url} ({error.strerror or type(error).__name__}); put the file into "
+            f"a folder and {WAYS_OUT}"
         ) from error
+
+
+def _check_cache(path):
+    try:
+        check_writable(path)
+    except OSError as error:
+        raise DataError(f"{error}; set MIALIB_CACHE to a folder that downloads can be kept in") from error
 
 
 def torchvision_files(name):
@@ -125,9 +135,9 @@ def torchvision_files(name):
     for place in filter(None, (os.environ.get("MIALIB_DATA"), folder)):
         with suppress(RuntimeError):
             return [read(place, train=train) for train in (True, False)]
-    folder.mkdir(parents=True, exist_ok=True)
+    _check_cache(folder / name)
     before = socket.getdefaulttimeout()
-    with tempfile.TemporaryDirectory(dir=folder) as partial:
+    with working_folder(folder) as partial:
         try:
             socket.setdefaulttimeout(TIMEOUT)  # torchvision itself would wait for ever for a download that stalls
             read(partial, download=True)
@@ -139,7 +149,7 @@ def torchvision_files(name):
             ) from error
         finally:
             socket.setdefaulttimeout(before)
-        (part,) = (path for path in Path(partial).iterdir() if path.is_dir())
+        (part,) = (path for path in partial.iterdir() if path.is_dir())
         shutil.rmtree(folder / part.name, ignore_errors=True)
         os.replace(part, folder / part.name)
     return [read(folder, train=train) for train in (True, False)]

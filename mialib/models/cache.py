@@ -1,19 +1,19 @@
 """Trained models on disk, found by everything that decides them.
 
 A model's key is the sha256 of its records, its recipe, its seed, the code that trains and the
-versions underneath. An entry is written under a temporary name and renamed, so that it is there
-whole or not at all.
+versions underneath. An entry is there whole or not at all, and has a sha256 of its content. Entries
+of before that are believed without one.
 """
 
 import ast
 import hashlib
+import io
 import json
 import os
 import shutil
 import sys
-import tempfile
 import time
-import zipfile
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -21,10 +21,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from mialib.base.files import warn_once, write_files
 from mialib.base.machine import cache_dir
 
 USED = "MIALIB_USED"
 """Environment variable: a file to which the keys of models are added, a line each, as they are found or kept."""
+
+SEALED = "sealed.npz"
+"""How the name of an entry ends that has a checksum; those of before it are plain ``.npz``."""
 
 
 def model_keys(recipe, fingerprint, index, seeds, device="cpu"):
@@ -87,12 +91,20 @@ def code_sha256(sources):
 
 def _note(key):
     if listed := os.environ.get(USED):
-        with open(listed, "a", encoding="utf-8") as file:
+        with suppress(OSError), open(listed, "a", encoding="utf-8") as file:
             file.write(f"{key}\n")
+
+
+def _seal(key, parameters):
+    """Return the sha256 of an entry: of its key, and of type, shape and bytes of the parameters."""
+    content = np.asarray(parameters)
+    return hashlib.sha256(f"{key} {content.dtype.str} {content.shape} ".encode() + content.tobytes()).hexdigest()
 
 
 class ModelCache:
     """A folder of trained models. What a killed run left half-written is swept out an hour later.
+
+    Where the folder cannot be written, models are not kept: a UserWarning says so once.
 
     Parameters
     ----------
@@ -104,41 +116,43 @@ class ModelCache:
         self.folder = Path(folder) if folder else cache_dir() / "models"
         hour_ago = time.time() - 3600
         for partial in self.folder.glob("*/*.part"):
-            if partial.stat().st_mtime < hour_ago:
-                partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                if partial.stat().st_mtime < hour_ago:
+                    partial.unlink()
 
     def path(self, key):
         """Return where the entry of this key stands, or would."""
-        return self.folder / key[:2] / f"{key}.npz"
+        unsealed = self._of(key, "npz")
+        return unsealed if unsealed.exists() and not self._of(key).exists() else self._of(key)
+
+    def _of(self, key, suffix=SEALED):
+        return self.folder / key[:2] / f"{key}.{suffix}"
 
     def get(self, key):
-        """Return a model's parameters, or None. A damaged entry is removed and counts as absent."""
+        """Return a model's parameters, or None. An entry that is damaged, or another's, is removed: it is absent."""
         path = self.path(key)
         try:
             with np.load(path, allow_pickle=False) as entry:
                 parameters = entry["parameters"]
+                if path == self._of(key) and str(entry["seal"]) != _seal(key, parameters):
+                    raise ValueError("not what was put here")
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            path.unlink(missing_ok=True)
+        except Exception:  # zipfile and numpy raise many kinds for what is no archive of theirs
+            with suppress(OSError):
+                path.unlink()
             return None
         _note(key)
         return parameters
 
     def put(self, key, parameters):
-        """Store a model's parameters, an ndarray of float32; all of it or, if interrupted, nothing."""
-        path = self.path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(suffix=".part", dir=path.parent)
+        """Store a model's parameters, an ndarray of float32; all of it or, if that fails, nothing."""
+        entry = io.BytesIO()
+        np.savez(entry, parameters=parameters, seal=_seal(key, parameters))
         try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, parameters=parameters)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        except BaseException:
-            os.unlink(partial)
-            raise
+            write_files({self._of(key): entry.getvalue()})
+        except OSError as error:
+            warn_once(self.folder, f"trained models are not kept, and are trained again next time: {error}")
         _note(key)
 
     def size(self):

@@ -13,7 +13,7 @@ import nbformat
 import papermill
 import pytest
 
-from mialib.book import build, chapters, ledger, runs
+from mialib.book import build, chapters, ledger, runs, sweeps
 from mialib.book.chapters import OVERVIEWS, ChapterError
 from mialib.book.dependence import code_of
 from mialib.book.execution import Executed
@@ -125,6 +125,36 @@ def test_a_recorded_run_keeps_numbers_cost_and_the_figure_that_is_tagged_so(tmp_
     assert sorted(p.name for p in path.parent.iterdir()) == ["3.json", "3.png"]
     (cell,) = (cell for cell in code_cells(committed) if "recorded" in tags(cell))
     assert "nearest" not in cell.source  # single images of CIFAR-10 may not ship
+
+
+def test_outside_a_checkout_nothing_is_recorded_or_refreshed(monkeypatch):
+    for module, name in ((build, "executed"), (chapters, "outputs"), (build, "write_files")):
+        monkeypatch.setattr(module, name, None)
+    monkeypatch.setattr(build, "is_checkout", lambda: False)
+    for verb, asked in (("record", ("location", "paper")), ("refresh", (["location"],))):
+        with pytest.raises(
+            ChapterError, match=f"^mia {verb} writes what is committed, so it needs a checkout"
+        ):
+            getattr(build, verb)(*asked)
+
+
+def test_what_cannot_be_written_is_noticed_before_a_run(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    for module, name in ((build, "executed"), (chapters, "outputs"), (sweeps, "executed"), (build, "run_side_by_side")):
+        monkeypatch.setattr(module, name, None)
+    monkeypatch.setattr(runs, "shipped", lambda *parts: tmp_path.joinpath("file", *parts))
+    monkeypatch.setattr(build, "shipped", lambda *parts: tmp_path.joinpath("file", *parts))
+    for function, given in (
+        (build.record, ("location", "paper")),
+        (build.refresh, (["location"],)),
+        (build.build, (tmp_path / "file",)),
+        (sweeps.sweep, ("location", [{"size": 900}], {}, tmp_path / "file")),
+        (chapters.execute, (chapters.path("location"), tmp_path / "file" / "out.ipynb")),
+        (chapters.execute, (chapters.path("location"), tmp_path)),
+    ):
+        with pytest.raises(OSError, match=r"not a directory\)$|is a folder; name a file$"):
+            function(*given)
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
 @pytest.mark.parametrize("name", OVERVIEWS)

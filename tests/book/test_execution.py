@@ -1,4 +1,3 @@
-import json
 import os
 import signal
 import subprocess
@@ -128,7 +127,7 @@ def test_a_chapter_that_fails_leaves_nothing_and_says_why(tmp_path):
     path = chapter(tmp_path, "raise ValueError('size is -1;\\nit must be positive')")
     with pytest.raises(ChapterError, match=r"^toy: ValueError: size is -1; it must be positive$"):
         executed(path, {})
-    assert list((machine.cache_dir() / "chapters").iterdir()) == []
+    assert list(machine.cache_dir().glob("*/*")) == []
 
 
 def test_a_variable_for_the_run_does_not_change_its_key(tmp_path):
@@ -137,29 +136,38 @@ def test_a_variable_for_the_run_does_not_change_its_key(tmp_path):
     assert kept(path, {}).run.origin.seed == 7
 
 
-def test_a_killed_run_leaves_nothing_running_and_the_next_one_sweeps_up(tmp_path):
+def test_killed_runs_leave_nothing_running_and_the_next_one_sweeps_up(tmp_path):
+    """Of a run in a process of its own, for the cache, and of one in the process that asks, for a file."""
     path = chapter(
         tmp_path, "open(os.environ['MIALIB_TOY'], 'w').write(str(os.getpid())); import time; time.sleep(600)"
     )
-    mark = tmp_path / "started"
-    environment = json.dumps({"MIALIB_TOY": str(mark)})
-    code = f"from mialib.book.execution import executed; executed({str(path)!r}, {{}}, {environment})"
-    runner = subprocess.Popen([sys.executable, "-c", code])
-    _wait(lambda: mark.exists() and mark.read_text())
-    kernel = int(mark.read_text())
-    os.kill(runner.pid, signal.SIGKILL)
-    runner.wait()
-    _wait(lambda: not psutil.pid_exists(kernel))
-    chapters = machine.cache_dir() / "chapters"
-    assert [p.suffix for p in chapters.iterdir()] == [".part"]
+    asked = {
+        "executed": "from mialib.book.execution import executed; executed({path!r}, {{}})",
+        "run": "from mialib.book.chapters import execute; execute({path!r}, {output!r})",
+    }
+    (tmp_path / "out").mkdir()
+    words, runners, kernels = {"path": str(path), "output": str(tmp_path / "out" / "run.ipynb")}, [], []
+    for name, code in asked.items():
+        environment = os.environ | {"MIALIB_TOY": str(tmp_path / name)}
+        runners.append(subprocess.Popen([sys.executable, "-c", code.format(**words)], env=environment))
+    for name in asked:
+        _wait(lambda mark=tmp_path / name: mark.exists() and mark.read_text())
+        kernels.append(int((tmp_path / name).read_text()))
+    for runner in runners:
+        os.kill(runner.pid, signal.SIGKILL)
+        runner.wait()
+    _wait(lambda: not any(map(psutil.pid_exists, kernels)))
+    assert not list((tmp_path / "out").iterdir())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["executed", "out", "run", "toy.ipynb"]
+    assert [p.suffix for p in machine.cache_dir().glob("*/*")] == [".part"] * 3
     whole = chapter(tmp_path, "")
     executed(whole, {})
-    assert len(list(chapters.iterdir())) == 1
     assert kept(whole, {}).run.numbers == {"number": 1.0}
+    assert [p.name for p in machine.cache_dir().glob("*/*")] == [folder_of(whole, {}).name]
 
 
 def _wait(is_so):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.1)
