@@ -8,9 +8,11 @@ from pathlib import Path
 import nbformat
 import papermill
 import yaml
+from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from mialib.base.machine import shipped
+from mialib.base.signals import call
 from mialib.book.parameters import checked, of_notebook
 
 OVERVIEWS = ("paper_items", "scoreboard")
@@ -93,9 +95,11 @@ def execute(source, output, parameters=None):
         partial = Path(folder, output.name)
         try:
             where = {"cwd": str(Path(source).parent), "kernel_name": "python3"}
-            papermill.execute_notebook(str(source), str(partial), parameters, progress_bar=False, **where)
+            call(papermill.execute_notebook, str(source), str(partial), parameters, progress_bar=False, **where)
         except PapermillExecutionError as error:
             raise ChapterError(f"{Path(source).stem}: {error.ename}: {error.evalue}") from error
+        except DeadKernelError as error:
+            raise ChapterError(f"{Path(source).stem}: its kernel died, perhaps for want of memory") from error
         _strip(partial)
         os.replace(partial, output)
 

@@ -19,6 +19,7 @@ import psutil
 
 import mialib
 from mialib.base.machine import cache_dir, shipped
+from mialib.base.signals import stoppable
 from mialib.book.chapters import ChapterError, execute
 from mialib.book.costs import multiplications_a_core_second
 from mialib.book.runs import run_in_notebook
@@ -177,4 +178,5 @@ def _files(folder):
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    with stoppable():
+        sys.exit(main(*sys.argv[1:]))
