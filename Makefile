@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: book test mutants exercises refresh clean
+.PHONY: book test mutants exercises chaos refresh clean
 
 book: $(INSTALLED)
 	$(BIN)/mia book
@@ -24,6 +24,10 @@ mutants: $(INSTALLED)
 # Run the exercises of the book again; fail if a solution says something else than what came out.
 exercises: $(INSTALLED)
 	$(BIN)/python tests/exercises.py
+
+# Kill commands a hundred times at random moments; fail if any comes out otherwise than undisturbed, or leaves something.
+chaos: $(INSTALLED)
+	$(BIN)/python tests/chaos.py --kills 100
 
 # Run every chapter at its defaults and write the outputs that are committed and compared.
 refresh: $(INSTALLED)
