@@ -1,8 +1,8 @@
 """Kill commands at random moments and start them again: ``python tests/chaos.py --kills 100 --seed 0``.
 
 Each chain starts a verb in a clone of what is committed, kills it (the process alone, its group, or all that it
-started), starts it again, and lets it end at last. Then the checkout, the outputs and the cache must hold the same files
-as after a run that nobody disturbed, with the same content but for times and paths, and no process may be left. Linux.
+started), starts it again, and lets it end at last. Then the checkout, the outputs and the cache must hold the files
+that they hold after a run that nobody disturbed, the same but for times, and no process may be left. Needs Linux.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,14 +42,8 @@ LONGEST = 600
 GRACE = 15
 """Seconds that processes have to notice that who started them is gone."""
 
-VARY = {
-    "seconds",
-    "CPU seconds",
-    "peak memory in MiB",
-    "models from the cache",
-    "multiplications a core-second",
-    "date",
-}
+VARY = {"date", "seconds", "CPU seconds", "peak memory in MiB", "models from the cache"}
+VARY |= {"multiplications a core-second"}
 """What differs in JSON between two runs of the same."""
 
 
@@ -92,11 +87,10 @@ class Chain:
         for name in ("outputs", "cache"):
             shutil.rmtree(self.folders[name], ignore_errors=True)
             self.folders[name].mkdir()
-        own = {
-            "MIALIB_CACHE": self.folders["cache"],
-            "PYTHONPATH": checkout,
-            "PYTHONPYCACHEPREFIX": folder / "bytecode",
-        }
+        own = {"MIALIB_CACHE": folder / "cache", "PYTHONPATH": checkout, "PYTHONPYCACHEPREFIX": folder / "bytecode"}
+        for name in ("TMPDIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):  # nothing of it in the user's own
+            own[name] = folder / name
+            own[name].mkdir(exist_ok=True)
         self.environment = os.environ | {name: str(path) for name, path in own.items()} | {MARK: self.mark}
         self.environment.pop("MIALIB_DATA", None)
 
@@ -127,10 +121,8 @@ class Chain:
             process.wait(after)
         except subprocess.TimeoutExpired:
             for pid in {"process": [process.pid], "group": [-process.pid], "all": self.alive()}[whom]:
-                try:
+                with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
             process.wait()
             return True
         finally:
@@ -147,7 +139,8 @@ class Chain:
         while (pids := self.alive()) and time.monotonic() < latest:
             time.sleep(0.1)
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         return pids
 
     def found(self):
