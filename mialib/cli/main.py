@@ -236,7 +236,8 @@ def main(words=None):
 
 def _discard_output():
     """Send what is still to be printed nowhere, so that Python does not complain of it at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(OSError, ValueError):  # it is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _sentence(verb, error):
@@ -244,6 +245,8 @@ def _sentence(verb, error):
     if isinstance(error, ModuleNotFoundError):
         return one_line(needs(f"mia {verb}", error, verb if verb in ("audit", "serve") else "book"))
     said = str(error)
+    if isinstance(error, MemoryError):
+        return one_line(f"memory ran out: {said}" if said else "memory ran out")
     if isinstance(error, OSError) and error.strerror:
         said = ": ".join([*([str(error.filename)] if error.filename else []), error.strerror])
     if isinstance(error, EXPECTED) and said and not isinstance(error, (NotImplementedError, RecursionError)):

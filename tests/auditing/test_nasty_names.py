@@ -75,7 +75,7 @@ def test_figures_with_numbers_on_logarithmic_axes_keep_their_powers():
 
 
 def test_a_report_is_written_whatever_things_are_called(tmp_path):
-    n = 40 * len(NAMES)
+    n = 4 * len(NAMES)
     labels, member = np.arange(n) // 2 % len(NAMES), np.arange(n) < n // 2
     vectors = np.full((n, len(NAMES)), 0.5 / len(NAMES), np.float32)
     vectors[np.arange(n), labels] += np.where(member, 0.5, np.arange(n) % 7 / 14)
