@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: book test mutants exercises fuzz refresh clean
+.PHONY: book test mutants exercises fuzz chaos refresh clean
 
 book: $(INSTALLED)
 	$(BIN)/mia book
@@ -28,6 +28,10 @@ exercises: $(INSTALLED)
 # Give what opens files and answers requests a thousand damaged ones each; fail if one is not refused in a sentence.
 fuzz: $(INSTALLED)
 	for tool in tests/fuzz_*.py; do $(BIN)/python $$tool || exit 1; done
+
+# Kill commands a hundred times at random moments; fail if any comes out otherwise than undisturbed, or leaves something.
+chaos: $(INSTALLED)
+	$(BIN)/python tests/chaos.py --kills 100
 
 # Run every chapter at its defaults and write the outputs that are committed and compared.
 refresh: $(INSTALLED)

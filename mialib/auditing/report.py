@@ -16,6 +16,7 @@ from mialib.auditing.page import cell, listed, number, share, tables
 from mialib.auditing.panel import GAP
 from mialib.auditing.recommendation import recommend
 from mialib.base.files import check_writable, write_files
+from mialib.base.text import readable
 from mialib.book.pictures import svg
 from mialib.datasets.files import file_sha256
 from mialib.metrics import Estimate
@@ -131,10 +132,10 @@ def html(findings, filing=None):
     filing = filing or findings.filing or Filing.now(findings)
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"number": number, "share": share, "cell": cell, "listed": listed}
-    name = redacted(findings.name)
+    name = readable(redacted(findings.name))
     short = name if len(name) <= NAME else f"{name[: NAME - 1]}…"
-    origin = f"mialib {version('mialib')} · {short} · seed {findings.seed}".replace("$", r"\$")  # else it is TeX
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    origin = f"mialib {version('mialib')} · {short} · seed {findings.seed}"
+    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         findings=findings,
         filing=filing.to_dict(),
         name=name,
@@ -147,6 +148,7 @@ def html(findings, filing=None):
         histogram=_histogram(findings, origin),
         spread=findings.spread()[0],
     )
+    return readable(page)
 
 
 def _roc(findings, origin):
@@ -173,13 +175,15 @@ def _svg(figure, origin):
 
 
 def _plain(value):
-    """Return a value with the types that JSON knows; a number that is not defined is None."""
+    """Return a value with the types that JSON knows and readable text; a number that is not defined is None."""
     if isinstance(value, Estimate):
         return _plain({"value": float(value), "low": value.low, "high": value.high})
     if isinstance(value, dict):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {readable(str(key)): _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(entry) for entry in value]
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, str):
+        return readable(value)
     return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -5,6 +5,8 @@ import re
 import numpy as np
 import pandas as pd
 
+from mialib.base.text import readable
+
 EXPOSED = 0.01
 """Members are exposed whose p-value is at most this."""
 
@@ -53,7 +55,7 @@ def table(findings):
         {
             "id": number if findings.ids is None else _whole(findings.ids),
             "set": np.where(member, "in", "out"),
-            "label": [findings.class_name(label) for label in findings.target.labels],
+            "label": [readable(findings.class_name(label)) for label in findings.target.labels],
             shown: values,
             **{f"score: {name}": said.inference.score for name, said in findings.by_record.items()},
             "p-value": p,
@@ -63,8 +65,10 @@ def table(findings):
 
 
 def _whole(ids):
-    """Return ids of which no digit is rounded away."""
-    return ids.astype(str) if ids.dtype.kind == "f" else ids
+    """Return ids of which no digit is rounded away, and no letter is one that pandas does not take."""
+    if ids.dtype.kind == "f":
+        return ids.astype(str)
+    return ids if ids.dtype.kind in "iub" else [readable(of) if isinstance(of, str) else of for of in ids]
 
 
 def as_csv(findings):
@@ -72,7 +76,7 @@ def as_csv(findings):
     rows = table(findings)
     text = [name for name in rows if not pd.api.types.is_numeric_dtype(rows[name])]
     rows[text] = rows[text].map(_harmless)
-    return rows.rename(columns=_harmless).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    return readable(rows.rename(columns=_harmless).to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
 def _harmless(cell):

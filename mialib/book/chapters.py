@@ -8,10 +8,12 @@ from pathlib import Path
 import nbformat
 import papermill
 import yaml
+from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from mialib.base.files import check_writable, working_folder, write_text
 from mialib.base.machine import cache_dir, shipped
+from mialib.base.signals import call
 from mialib.book.parameters import checked, of_notebook
 
 OVERVIEWS = ("paper_items", "scoreboard")
@@ -98,9 +100,11 @@ def outputs(source, parameters=None):
     where = {"cwd": str(Path(source).parent), "kernel_name": "python3"}
     try:
         with _runtime_folder():
-            notebook = papermill.execute_notebook(str(source), None, parameters, progress_bar=False, **where)
+            notebook = call(papermill.execute_notebook, str(source), None, parameters, progress_bar=False, **where)
     except PapermillExecutionError as error:
         raise ChapterError(f"{Path(source).stem}: {error.ename}: {error.evalue}") from error
+    except DeadKernelError as error:
+        raise ChapterError(f"{Path(source).stem}: its kernel died, perhaps for want of memory") from error
     return nbformat.writes(_stripped(notebook)) + "\n"
 
 

@@ -21,6 +21,7 @@ import psutil
 import mialib
 from mialib.base.files import warn_once, working_folder, write_files
 from mialib.base.machine import cache_dir, shipped
+from mialib.base.signals import stoppable
 from mialib.book.chapters import ChapterError, outputs
 from mialib.book.costs import multiplications_a_core_second
 from mialib.book.runs import run_in_notebook
@@ -182,4 +183,5 @@ def _files(folder):
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    with stoppable():
+        sys.exit(main(*sys.argv[1:]))

@@ -2,7 +2,46 @@
 
 import ast
 import json
+import math
 from numbers import Real
+
+import yaml
+
+
+class _Plain(yaml.SafeLoader):
+    """Reads YAML in which a date is text: no parameter is one."""
+
+
+_Plain.yaml_implicit_resolvers = {
+    letter: [(tag, pattern) for tag, pattern in of if not tag.endswith("timestamp")]
+    for letter, of in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def read_value(text):
+    """Return the number, truth value, list, dict, text or None that YAML says; a ValueError if it is none of these."""
+    try:
+        value = yaml.load(text, _Plain)
+        json.dumps(value)
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"{text!r} is no value; write a number, a list such as [1, 2], or text") from error
+    return value
+
+
+def read_given(texts):
+    """Return what texts such as ``size=20`` set, a dict of values by name.
+
+    A ValueError says that one is not of that form, or a name comes twice.
+    """
+    given = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise ValueError(f"parameter {text!r} has no value; write name=value")
+        if name in given:
+            raise ValueError(f"parameter {name!r} is given twice; give it once")
+        given[name] = read_value(value)
+    return given
 
 
 def of_notebook(source):
@@ -69,10 +108,11 @@ def _read(value, kind):
 
 
 def _is(value, kind):
-    """Return whether a value is of a kind: whole numbers are numbers, and a truth value is none."""
+    """Return whether a value is of a kind: whole numbers are numbers, and neither truth values nor infinities are."""
     outer, _, inner = kind.rstrip("]").partition("[")
     if outer == "list":
         return isinstance(value, list | tuple) and (not inner or all(_is(entry, inner) for entry in value))
     if outer in ("int", "float"):
-        return isinstance(value, int if outer == "int" else Real) and not isinstance(value, bool)
+        of = int if outer == "int" else Real
+        return isinstance(value, of) and not isinstance(value, bool) and math.isfinite(value)
     return isinstance(value, {"str": str, "bool": bool, "dict": dict}.get(outer, object))

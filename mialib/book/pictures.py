@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import re
+import warnings
 from html import escape
 
 import matplotlib as mpl
@@ -15,7 +16,8 @@ LOOKS = {"svg.hashsalt": "mialib", "svg.fonttype": "none", "font.family": "sans-
 def svg(figure):
     """Return a matplotlib Figure as SVG (str), the same for the same figure."""
     drawn = io.StringIO()
-    with mpl.rc_context(LOOKS):
+    with mpl.rc_context(LOOKS), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # who shows it has fonts of their own, with more letters
         figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
     return drawn.getvalue()
 

@@ -3,17 +3,21 @@
 import hashlib
 import itertools
 import json
+import math
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from mialib.base.files import check_writable, write_files
 from mialib.base.machine import progress
 from mialib.book import chapters
 from mialib.book.chapters import ChapterError
 from mialib.book.execution import executed
+from mialib.book.parameters import read_value
 from mialib.metrics import Estimate
+
+MOST = 10_000
+"""Combinations of a grid; more are a slip of the pen."""
 
 
 def grid(texts):
@@ -29,15 +33,20 @@ def grid(texts):
         if name in axes:
             raise ValueError(f"{name} is in the grid twice; give all its values at once")
         axes[name] = _values(values)
+    if (n := math.prod(map(len, axes.values()))) > MOST:
+        raise ValueError(f"the grid has {n:,} combinations; give it at most {MOST:,}")
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
 
 def _values(text):
     first, dots, last = text.partition("..")
     if not dots:
-        return [yaml.safe_load(value) for value in text.split(",")]
+        try:
+            return read_value(f"[{text}]")
+        except ValueError:
+            raise ValueError(f"{text!r} are no values; write them with commas between, such as 1,2,5") from None
     try:
-        values = list(range(int(first), int(last) + 1))
+        values = range(int(first), int(last) + 1)
     except ValueError:
         raise ValueError(f"{text!r} is no range; write whole numbers, such as 0..4") from None
     if not values:

@@ -82,10 +82,8 @@ def audit(arguments):
     if not (arguments.model or arguments.answers_in):
         print(NEEDED)
         return 2
-    try:
-        from mialib.auditing import recommendation, report
-    except ModuleNotFoundError as error:
-        raise ValueError(f'mia audit needs {error.name}; install it with pip install "mialib[audit]"') from error
+    from mialib.auditing import recommendation, report
+
     findings = _findings(arguments)
     for check in findings.structure:  # no attack has run yet: each is tried when its numbers are asked for
         if check.concern:

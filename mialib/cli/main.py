@@ -1,10 +1,22 @@
 """The command ``mia``. Each verb imports what it needs when it runs: help, and the list of data sets, come at once."""
 
 import argparse
+import os
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+from mialib.base.extras import needs
+from mialib.base.signals import stoppable
+from mialib.base.text import one_line
 from mialib.cli import audit, serve
+
+TRACEBACK = "MIALIB_TRACEBACK"
+"""Environment variable: with any value but none or 0, an error is raised instead of said in a sentence."""
+
+EXPECTED = (ValueError, OSError, RuntimeError)
+"""What says by itself what is wrong; an error of any other kind is a fault in mialib, and its kind is said."""
 
 CLUSTER_HELP = "of a Dask scheduler, to train the models there"
 
@@ -33,21 +45,13 @@ def run(arguments):
 def _given(arguments):
     """Return a chapter's parameters: those of a profile, and over them what was said; nobody's profile is "own"."""
     from mialib.book import chapters
+    from mialib.book.parameters import read_given
 
-    said = dict(map(_parameter, arguments.parameter))
+    said = read_given(arguments.parameter)
     chapters.check_parameters(chapters.path(arguments.chapter), said)
     if said and arguments.profile == "sample" and arguments.chapter not in chapters.OVERVIEWS:
         said = {"profile": "own", **said}
     return {**chapters.profile_parameters(arguments.chapter, arguments.profile), **said}
-
-
-def _parameter(text):
-    import yaml
-
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ValueError(f"parameter {text!r} has no value; write name=value")
-    return name, yaml.safe_load(value)
 
 
 def whole_book(arguments):
@@ -145,14 +149,23 @@ def cache(arguments):
     print(f"{cache_dir()}: {n_models} models, {n_bytes / 2**20:.1f} MiB; {len(all_kept())} runs of chapters")
 
 
+def _from_one(text):
+    """Return a whole number from 1 on."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
+
+
 def parser():
     """Return the parser of the command line."""
-    mia = argparse.ArgumentParser(prog="mia", description="Membership inference, and the book that replicates it.")
+    about = "Membership inference, and the book that replicates it."
+    end = f"What goes wrong is said in one sentence, with exit code 1; {TRACEBACK}=1 in the environment shows where."
+    mia = argparse.ArgumentParser(prog="mia", description=about, epilog=end)
     commands = mia.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name, function):
         added = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
-        added.set_defaults(function=function)
+        added.set_defaults(function=function, verb=name)
         return added.add_argument
 
     option = command("data", data)
@@ -165,7 +178,7 @@ def parser():
     option("-o", "--output", type=Path, help="by default CHAPTER.out.ipynb")
     option = command("book", whole_book)
     option("--profile", default="sample")
-    option("--jobs", type=int, metavar="N", help="chapters at the same time; by default one for two cores")
+    option("--jobs", type=_from_one, metavar="N", help="chapters at the same time; by default one for two cores")
     option("--dry-run", action="store_true", help="only say what it would take")
     option("--cluster", metavar="ADDRESS", help=CLUSTER_HELP)
     option = command("sweep", sweep)
@@ -181,10 +194,10 @@ def parser():
     option = command("record", record)
     option("chapter", nargs="*", help="by default all")
     option("--profile", default="paper")
-    option("--seeds", type=int, default=5, metavar="N", help="from seed 0 on; each is kept when it is done")
+    option("--seeds", type=_from_one, default=5, metavar="N", help="from seed 0 on; each is kept when it is done")
     option("--anew", action="store_true", help="also those that are recorded")
     option("--check", action="store_true", help="only say which recordings are older than the code they ran")
-    serve.add_options(command("serve", serve.serve), _parameter)
+    serve.add_options(command("serve", serve.serve))
     audit.add_options(command("audit", audit.audit))
     option = command("claims", show_claims)
     option("--chapter")
@@ -194,11 +207,49 @@ def parser():
 
 
 def main(words=None):
-    """Run the command; bad input, or a chapter that fails, gives one sentence and exit code 1."""
+    """Run the command; what goes wrong gives one sentence and exit code 1, or 128 and the number of the signal."""
     words = sys.argv[1:] if words is None else words
+    for stream in (sys.stdout, sys.stderr):  # a name that a terminal cannot show must not end the work
+        with suppress(AttributeError, ValueError):  # not a file, or closed
+            stream.reconfigure(errors="backslashreplace")
     arguments = parser().parse_args(words, argparse.Namespace(words=list(words)))
     try:
-        return arguments.function(arguments) or 0
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"mia: {error}", file=sys.stderr)
+        with stoppable():
+            status = arguments.function(arguments) or 0
+            sys.stdout.flush()
+            return status
+    except KeyboardInterrupt as stop:
+        print("mia: interrupted; what was finished is kept", file=sys.stderr)
+        return 128 + (stop.args[0] if stop.args else signal.SIGINT)
+    except BrokenPipeError:  # who reads this has seen enough, such as head
+        _discard_output()
+        return 128 + signal.SIGPIPE
+    except Exception as error:
+        if os.environ.get(TRACEBACK, "0") not in ("", "0"):
+            raise
+        print(f"mia: {_sentence(arguments.verb, error)}", file=sys.stderr)
+        with suppress(OSError):
+            sys.stdout.flush()
+            return 1
+        _discard_output()
         return 1
+
+
+def _discard_output():
+    """Send what is still to be printed nowhere, so that Python does not complain of it at its end."""
+    with suppress(OSError, ValueError):  # it is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _sentence(verb, error):
+    """Return what went wrong, in one line."""
+    if isinstance(error, ModuleNotFoundError):
+        return one_line(needs(f"mia {verb}", error, verb if verb in ("audit", "serve") else "book"))
+    said = str(error)
+    if isinstance(error, MemoryError):
+        return one_line(f"memory ran out: {said}" if said else "memory ran out")
+    if isinstance(error, OSError) and error.strerror:
+        said = ": ".join([*([str(error.filename)] if error.filename else []), error.strerror])
+    if isinstance(error, EXPECTED) and said and not isinstance(error, (NotImplementedError, RecursionError)):
+        return one_line(said)
+    return one_line(f"{type(error).__name__}: {said}") + f" ({TRACEBACK}=1 in the environment says where)"

@@ -10,11 +10,11 @@ KINDS = ("real", "sample", "stand-in")
 PLATFORMS = ("network", "amazon", "boosted-trees", "random-forest", "wide-network")
 
 
-def add_options(option, data_option):
-    """Add the options of ``mia serve`` by `option`, the function that adds one; `data_option` reads one NAME=VALUE."""
+def add_options(option):
+    """Add the options of ``mia serve`` by `option`, the function that adds one."""
     option("dataset", help="a data set of mia data")
     option("--source", choices=KINDS, help="by default the first that the set has")
-    option("-d", "--data", action="append", default=[], type=data_option, metavar="NAME=VALUE")
+    option("-d", "--data", action="append", default=[], metavar="NAME=VALUE")
     option("--size", type=int, default=1000, help="records that the model is trained on")
     option("--platform", choices=PLATFORMS, default="network")
     option("--epochs", type=int, default=40, help="passes over them; forests and trees have none")
@@ -91,16 +91,25 @@ class NullCache:
         """Keep nothing."""
 
 
+def _loaded(name, source, options):
+    """Return a data set, with options from a shell, whose kinds nothing has checked."""
+    from mialib.datasets import catalog
+
+    try:
+        return catalog.load(name, source, **options)
+    except TypeError as error:
+        given = ", ".join(f"{option}={value!r}" for option, value in options.items())
+        raise ValueError(f"{name} ({source}) cannot be made with {given}: {error}") from error
+
+
 def serve(arguments):
     """Serve a model over HTTP (Open Inference Protocol) until interrupted."""
-    try:
-        from mialib.service import server
-        from mialib.service.gate import LARGEST
-    except ModuleNotFoundError as error:
-        raise ValueError(f'mia serve needs {error.name}; install it with pip install "mialib[serve]"') from error
     from mialib.attack.experiment import Experiment, train_target
     from mialib.base.files import check_writable
+    from mialib.book.parameters import read_given
     from mialib.datasets import catalog
+    from mialib.service import server
+    from mialib.service.gate import LARGEST
 
     if arguments.log:
         check_writable(arguments.log)
@@ -108,10 +117,11 @@ def serve(arguments):
     key = arguments.key_file.read_text().strip() if arguments.key_file else os.environ.get("MIALIB_API_KEY") or None
     largest = LARGEST if arguments.largest is None else arguments.largest
     gate = server.Gate(key, largest, arguments.rate, arguments.allowed_host)
+    options = read_given(arguments.data)
     source = arguments.source or catalog.sources(arguments.dataset)[0]
     answers = {text: answer(text) for text in arguments.answer or ["full"]}
     bound = server.listen(arguments.host, arguments.port, gate)
-    data = catalog.load(arguments.dataset, source, **dict(arguments.data))
+    data = _loaded(arguments.dataset, source, options)
     trained_by = platform(arguments.platform, arguments.epochs)
     cache = None if arguments.platform == "network" else NullCache()
     _, models = train_target(Experiment(arguments.size, recipe=trained_by, seed=arguments.seed), data, cache)

@@ -18,7 +18,7 @@ def precision_boxes(series, axis, quantity="precision"):
     median, flier = {"color": style.STYLES[1]["color"], "linewidth": 2}, {"marker": ".", "markersize": 4}
     box = {"widths": 0.5, "patch_artist": True, "boxprops": {"facecolor": "0.9"}}
     axes.boxplot(values, medianprops=median, flierprops=flier, **box)
-    axes.set_xticks(range(1, len(series) + 1), list(series))
+    axes.set_xticks(range(1, len(series) + 1), list(map(style.plain, series)))
     return style.finish(axes, metrics.BASELINE)
 
 
@@ -31,12 +31,12 @@ def bars(series, axis, quantity, level=metrics.BASELINE):
     axes = style.axes(axis, quantity)
     groups = list(next(iter(series.values())))
     width, places = 0.8 / len(series), np.arange(len(groups))
-    for i, (look, name, values) in enumerate(style.styled(series)):
+    for i, (look, _, values) in enumerate(style.styled(series)):
         heights, low, high = style.with_ends([values[group] for group in groups])
         middles, ends = places + (i - (len(series) - 1) / 2) * width, (heights - low, high - heights)
         looks = {"color": look["color"], "hatch": style.HATCHES[i], "edgecolor": "white", "ecolor": "0.3"}
-        axes.bar(middles, heights, 0.92 * width, yerr=ends, label=name, **looks)
-    axes.set_xticks(places, groups)
+        axes.bar(middles, heights, 0.92 * width, yerr=ends, label=look["label"], **looks)
+    axes.set_xticks(places, list(map(style.plain, groups)))
     if level is not None:
         axes.axhline(level, color="0.4", linewidth=1, label="random guessing")
     ncols = 2 if max(map(len, series)) < 25 else 1

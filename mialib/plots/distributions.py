@@ -28,7 +28,7 @@ def precision_cdf(series, quantity="precision", points=None):
     for look, name, rows in style.styled(series):
         shown = along(LEVELS, [metrics.quantiles(row, LEVELS) for row in np.atleast_2d(rows)])
         middle, low, high = np.clip(style.with_ends(shown.values()), 0, 1)  # Student's interval may leave these bounds
-        axes.plot(middle, LEVELS, label=name, **look | {"marker": ""})
+        axes.plot(middle, LEVELS, **look | {"marker": ""})
         axes.fill_betweenx(LEVELS, low, high, color=look["color"], alpha=0.2, linewidth=0)
         for share, value in points.get(name, {}).items():
             axes.plot(value, share, linestyle="none", color=look["color"], zorder=5, **style.DIAMOND)
@@ -41,11 +41,11 @@ def precision_cdf(series, quantity="precision", points=None):
 
 def _shares(axes, shares):
     """Draw how members and non-members are spread over bins of a number from 0 to 1, as shares of each."""
-    for hatch, (look, name, rows) in zip(style.HATCHES, style.styled(shares), strict=False):
+    for hatch, (look, _, rows) in zip(style.HATCHES, style.styled(shares), strict=False):
         heights, colour = style.mean_of_targets(rows), look["color"]
         line = {"edgecolor": colour, "linestyle": look["linestyle"], "linewidth": 1.5, "hatch": hatch}
         edges = np.linspace(0, 1, len(heights) + 1)
-        axes.stairs(heights, edges, fill=True, facecolor=(colour, 0.35), label=name, **line)
+        axes.stairs(heights, edges, fill=True, facecolor=(colour, 0.35), label=look["label"], **line)
 
 
 def answer_histogram(shares, label):
@@ -72,7 +72,7 @@ def answer_grid(shares):
             _shares(axes, of[what])
             axes.set(xlim=(0, 1), ylim=(0, 1.02))
             axes.set_xlabel(label, fontsize=8)
-        column[0].set_title(name, fontsize=9)
+        column[0].set_title(style.plain(name), fontsize=9)
     figure = grid[0, 0].figure
     figure.supylabel("share of records", fontsize=8)
     figure.legend(
@@ -93,9 +93,9 @@ def roc(curves):
     """
     axes = style.axes("false positive rate", "true positive rate (recall)")
     smallest = min(fpr[fpr > 0].min() for fpr, _ in curves.values())
-    for look, name, (fpr, tpr) in style.styled(curves):
+    for look, _, (fpr, tpr) in style.styled(curves):
         middle, low, high = np.clip(style.with_ends(map(metrics.mean, np.atleast_2d(tpr).T)), 0, 1)
-        axes.plot(fpr, middle, label=name, drawstyle="steps-post", **look | {"marker": ""})
+        axes.plot(fpr, middle, drawstyle="steps-post", **look | {"marker": ""})
         if np.ndim(tpr) > 1:
             axes.fill_between(fpr, low, high, step="post", color=look["color"], alpha=0.2, linewidth=0)
     axes.plot([smallest, 1], [smallest, 1], color="0.6", linewidth=1, label="random guessing", zorder=0)

@@ -11,12 +11,12 @@ def image_rows(rows, columns=()):
     n_columns = max(map(len, rows.values()))
     grid = style.grid(len(rows), n_columns, (1.6 + 0.62 * n_columns, 0.35 + 0.66 * len(rows)))
     for row, (name, images) in zip(grid, rows.items(), strict=True):
-        row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+        row[0].set_ylabel(style.plain(name), rotation=0, ha="right", va="center", fontsize=8)
         for axes, image in zip(row, images, strict=False):
             axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
     for axes, heading in zip(grid[0], columns, strict=False):
-        axes.set_title(heading, fontsize=8)
+        axes.set_title(style.plain(heading), fontsize=8)
     return grid[0, 0].figure

@@ -26,9 +26,10 @@ def curve(lines, xlabel, ylabel, level=None, xscale="linear"):
         ticks = sorted({x for line in lines.values() for x in line})
         axes.set_xticks(ticks, [f"{x:,g}" for x in ticks])
         axes.minorticks_off()
-    for look, name, line in style.styled(lines):
-        x, (middle, low, high) = list(line), style.with_ends(line.values())
-        axes.plot(x, middle, label=name, **look)
+    for look, _, line in style.styled(lines):
+        x = [style.plain(at) if isinstance(at, str) else at for at in line]
+        middle, low, high = style.with_ends(line.values())
+        axes.plot(x, middle, **look)
         axes.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
     return style.finish(axes, level)
 
@@ -59,7 +60,7 @@ def scatter(series, xlabel, ylabel, level=None, named=False, joined=False, xscal
         if (across[0] < across[1]).any():
             ends["xerr"] = x - across[0], across[1] - x
         line = look if joined else look | {"linestyle": "none"}
-        axes.errorbar(x, y, **ends, label=name, elinewidth=1, alpha=0.8, **line)
+        axes.errorbar(x, y, **ends, elinewidth=1, alpha=0.8, **line)
         for point in (printed or {}).get(name, ()):
             axes.plot(*point, linestyle="none", color=look["color"], **style.DIAMOND)
         if joined:
@@ -77,7 +78,7 @@ def _label(axes, points):
     for place, name in zip(np.linspace(0.02, 0.98, len(order)), order, strict=True):
         arrow = {"arrowstyle": "-", "color": "0.75", "linewidth": 0.5}
         where = {"xytext": (1.03, place), "textcoords": "axes fraction", "va": "center"}
-        axes.annotate(name, points[name], fontsize=7, arrowprops=arrow, **where)
+        axes.annotate(style.plain(name), points[name], fontsize=7, arrowprops=arrow, **where)
 
 
 def utility_and_leakage(rows):
@@ -141,8 +142,8 @@ def paper_against_ours(points):
         set_scale("symlog", linthresh=1, linscale=6)
         set_ticks(ticks, [f"{t:,}" for t in ticks])
     axes.plot(ends, ends, color="0.6", linewidth=1, zorder=0)
-    for look, name, pairs in style.styled(points):
-        axes.plot(*np.array(pairs).T, label=name, alpha=0.7, clip_on=False, **look | {"linestyle": "none"})
+    for look, _, pairs in style.styled(points):
+        axes.plot(*np.array(pairs).T, alpha=0.7, clip_on=False, **look | {"linestyle": "none"})
     axes.set(xlim=ends, ylim=ends, box_aspect=1)
     return style.finish(axes, loc="upper left")
 
@@ -154,10 +155,10 @@ def climbs(paths, conf_min):
     """
     axes = style.axes("queries", "probability of the class searched for")
     axes.set_yscale("log")
-    for look, name, path in style.styled(paths):
+    for look, _, path in style.styled(paths):
         query, colour = np.arange(1, len(path) + 1), look["color"]
         axes.plot(query, path, ".", color=colour, markersize=2, alpha=0.5)
-        axes.step(query, np.maximum.accumulate(path), where="post", label=name, **look | {"marker": ""})
+        axes.step(query, np.maximum.accumulate(path), where="post", **look | {"marker": ""})
         axes.plot(query[-1:], path[-1:], color=colour, marker=look["marker"])
     axes.axhline(conf_min, color="0.6", linewidth=1, zorder=0, label="conf_min")
     return style.finish(axes)

@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from mialib import metrics
+from mialib.base.text import readable
 
 STYLES = [
     {"color": "#0072B2", "linestyle": "-", "marker": "o"},
@@ -20,11 +21,28 @@ DIAMOND = {"marker": "D", "markersize": 8, "markerfacecolor": "white", "markered
 HATCHES = ("", "///", "...", "xx", "--", "\\\\\\", "++", "oo")
 
 
+LONGEST = 200
+"""Letters of a text for which a figure has room."""
+
+
+def plain(text):
+    """Return a text, or what else has a name, as a figure shows it letter for letter: a $ in it begins no formula."""
+    text = readable(str(text))
+    text = f" {text}" if text.startswith("_") else text  # which a legend would leave out
+    return (text if len(text) <= LONGEST else f"{text[:LONGEST]}…").replace("$", r"\$")
+
+
 def styled(series):
-    """Return (style, name, values) of each of some series; a ValueError if there are more than styles."""
+    """Return (style, name, values) of each of some series; a ValueError if there are more than styles.
+
+    The style has the ``label`` that the legend shows.
+    """
     if len(series) > len(STYLES):
         raise ValueError(f"{len(series)} series cannot be told apart; draw at most {len(STYLES)}")
-    return [(style, *item) for style, item in zip(STYLES, series.items(), strict=False)]
+    return [
+        (style | {"label": plain(name)}, name, values)
+        for style, (name, values) in zip(STYLES, series.items(), strict=False)
+    ]
 
 
 def grid(n_rows, n_columns, size, **shared):
@@ -39,7 +57,7 @@ def grid(n_rows, n_columns, size, **shared):
 def axes(xlabel, ylabel):
     """Return the axes of a figure that has one; `finish` gives the figure."""
     one = grid(1, 1, (6.4, 4)).item()
-    one.set(xlabel=xlabel, ylabel=ylabel, axisbelow=True)
+    one.set(xlabel=plain(xlabel), ylabel=plain(ylabel), axisbelow=True)
     one.grid(color="0.92")
     return one
 
@@ -69,5 +87,5 @@ def finish(axes, level=None, **place):
 
 def sign(figure, text):
     """Write where the numbers come from (data, profile, seed) into the corner of a figure, and return it."""
-    figure.supxlabel(text, fontsize=7, color="0.4", x=0.99, ha="right")
+    figure.supxlabel(plain(text), fontsize=7, color="0.4", x=0.99, ha="right")
     return figure

@@ -11,6 +11,7 @@ import joblib
 import numpy as np
 from scipy.special import softmax
 
+from mialib.base.extras import needs
 from mialib.models.stack import NN, ReLU, Tanh
 from mialib.models.training import Recipe
 from mialib.submission.boosters import open_catboost, open_lightgbm, open_xgboost
@@ -19,10 +20,6 @@ from mialib.submission.onnx_files import open_onnx
 from mialib.submission.refits import OnPlatform, as_numbers
 from mialib.submission.subjects import CONSENT, PLAIN, Subject
 from mialib.submission.torch_files import open_torch
-
-EXTRAS = dict.fromkeys(("onnx", "onnxruntime", "safetensors", "skops"), "audit")
-EXTRAS |= {name: name for name in ("catboost", "keras", "lightgbm", "xgboost")}
-"""Which extra of mialib brings the packages that files need."""
 
 
 def open_file(path, opening=PLAIN):
@@ -65,9 +62,7 @@ def open_here(path, opening=PLAIN):
             warnings.simplefilter("ignore")
             subject = opener(path, opening)
     except ModuleNotFoundError as error:
-        package = error.name.partition(".")[0]
-        way = f'pip install "mialib[{EXTRAS[package]}]"' if package in EXTRAS else f"it was saved with {error.name}"
-        raise ValueError(f"{path} needs {package}, which is not installed: {way}") from error
+        raise ValueError(needs(path, error)) from error
     except Exception as error:  # whatever a library raises about a file
         if isinstance(error, ValueError) and path.name in str(error) and "\n" not in str(error):
             raise

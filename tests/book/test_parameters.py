@@ -5,7 +5,7 @@ import pytest
 
 from mialib.base.machine import shipped
 from mialib.book import chapters
-from mialib.book.parameters import checked, declared, injected, of_notebook
+from mialib.book.parameters import checked, declared, injected, of_notebook, read_given
 
 CELL = 'size: int = 10\nrate: float = 0.5\nsizes: list[int] = [1, 2]  # of each\nname: str = "a"\ndry: bool = False\n'
 KNOWN = declared(CELL)
@@ -46,6 +46,27 @@ def test_every_profile_gives_what_its_chapter_declares():
 def test_text_is_read_as_what_is_declared():
     given = {"size": "20", "rate": 1, "sizes": "[400]", "name": "3", "dry": "True"}
     assert checked("c", KNOWN, given) == {"size": 20, "rate": 1, "sizes": [400], "name": "3", "dry": True}
+
+
+def test_a_value_from_a_shell_is_plain_data():
+    texts = ["a=1", "b=[1, 2.5]", "c=", "d=2001-01-01", "e={x: true}", "f=a=b", "g=NO"]
+    expected = {"a": 1, "b": [1, 2.5], "c": None, "d": "2001-01-01", "e": {"x": True}, "f": "a=b", "g": False}
+    assert read_given(texts) == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["[1,2", "{a", "!!python/object/apply:os.system [id]", "!!timestamp 2001-01-01", "&a [*a]", "\t-", "[" * 600],
+)
+def test_what_is_no_plain_data_is_refused_in_a_sentence(value):
+    with pytest.raises(ValueError, match="is no value; write a number, a list such as"):
+        read_given([f"seed={value}"])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_no_number(value):
+    with pytest.raises(ValueError, match=r"c: rate is (nan|inf); it must be float, such as 0\.5"):
+        checked("c", KNOWN, {"rate": value})
 
 
 def test_all_that_is_wrong_is_said_at_once():

@@ -1,11 +1,21 @@
+import ast
+import errno
+import json
+import os
+import re
+import signal
 import subprocess
 import sys
+import time
+import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import mialib
+from mialib.base.extras import EXTRAS
 from mialib.base.machine import cache_dir
 from mialib.book import chapters, sweeps
 from mialib.book.ledger import read_claims
@@ -43,12 +53,134 @@ def test_bad_input_is_one_sentence(capsys):
         (["data", "nothing"], "mia: there is no data set 'nothing'"),
         (["run", "nothing"], "mia: there is no chapter 'nothing'"),
         (["run", "location", "-p", "seed"], "mia: parameter 'seed' has no value; write name=value"),
+        (
+            ["run", "location", "-p", "seed=[1,2"],
+            "mia: '[1,2' is no value; write a number, a list such as [1, 2], or text",
+        ),
+        (["run", "location", "-p", "seed=1", "-p", "seed=2"], "mia: parameter 'seed' is given twice; give it once"),
+        (["sweep", "location", "-g", "seed=1,,2"], "mia: '1,,2' are no values; write them with commas between"),
+        (
+            ["sweep", "location", "-g", "seed=0..99999999"],
+            "mia: the grid has 100,000,000 combinations; give it at most",
+        ),
+        (["serve", "location", "-d", "n=[1", "--port", "0"], "mia: '[1' is no value"),
+        (["serve", "location", "--source", "stand-in", "-d", "seed=x"], "mia: location (stand-in) cannot be made with"),
         (["run", "location", "--profile", "huge"], "mia: profile 'huge' has no parameters for location"),
     ):
         assert main.main(words) == 1
         errors = capsys.readouterr().err
         assert errors.startswith(message)
         assert errors.count("\n") == 1
+
+
+def failing(monkeypatch, error):
+    """Have ``mia claims`` end with an error."""
+
+    def fail(arguments):
+        raise error
+
+    monkeypatch.setattr(main, "show_claims", fail)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("first\nsecond\x1b[2J"), "first second\ufffd[2J"),
+        (OSError(errno.ENOSPC, "No space left on device", "a/b.json"), "a/b.json: No space left on device"),
+        (RuntimeError("CUDA error\n  at x"), "CUDA error at x"),
+        (MemoryError("Unable to allocate 8 TiB"), "memory ran out: Unable to allocate 8 TiB"),
+        (KeyError("x"), "KeyError: 'x' (MIALIB_TRACEBACK=1 in the environment says where)"),
+        (RecursionError("too deep"), "RecursionError: too deep (MIALIB_TRACEBACK=1 in the environment says where)"),
+        (ModuleNotFoundError("DP-SGD needs Opacus"), "DP-SGD needs Opacus"),
+    ],
+)
+def test_whatever_goes_wrong_is_one_sentence(monkeypatch, capsys, error, said):
+    failing(monkeypatch, error)
+    assert main.main(["claims"]) == 1
+    assert capsys.readouterr().err == f"mia: {said}\n"
+
+
+def test_a_developer_gets_the_traceback(monkeypatch):
+    failing(monkeypatch, KeyError("x"))
+    monkeypatch.setenv(main.TRACEBACK, "1")
+    with pytest.raises(KeyError):
+        main.main(["claims"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_what_was_started_and_is_one_sentence(monkeypatch, capsys, number):
+    started = []
+
+    def work(arguments):
+        started.append(subprocess.Popen(["sleep", "60"]))
+        os.kill(os.getpid(), number)
+        time.sleep(60)
+
+    before = signal.getsignal(number)
+    monkeypatch.setattr(main, "show_claims", work)
+    assert main.main(["claims"]) == 128 + number
+    assert started[0].wait(1) == -signal.SIGTERM
+    assert capsys.readouterr().err == "mia: interrupted; what was finished is kept\n"
+    assert signal.getsignal(number) == before
+
+
+def test_who_reads_the_output_may_stop():
+    read, write = os.pipe()
+    os.close(read)
+    code = "import sys; from mialib.cli.main import main; sys.exit(main(['data']))"
+    ended = subprocess.run([sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+def test_without_extras_every_verb_works_or_names_its_own():
+    """In a Python that finds no package of an extra."""
+    verbs = {
+        "data": None,
+        "claims": None,
+        "audit --example x": "audit",
+        "audit x.onnx --in a.csv --out b.csv": "audit",
+        "serve location --source stand-in": "serve",
+        **dict.fromkeys(("run location", "book --dry-run", "sweep location -g seed=0", "refresh", "record"), "book"),
+        "cache": "book",
+    }
+    code = (
+        "import json, sys\n"
+        "from mialib.base.extras import EXTRAS\n"
+        "sys.modules |= dict.fromkeys(EXTRAS)\n"
+        "from mialib.cli.main import main\n"
+        "for line in json.loads(sys.argv[1]):\n"
+        "    print(main(line.split()), line, file=sys.stderr)"
+    )
+    words = [sys.executable, "-c", code, json.dumps(list(verbs))]
+    ended = subprocess.run(words, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    said = iter(ended.stderr.splitlines())
+    for line, extra in verbs.items():
+        if extra:
+            verb = line.split()[0]
+            assert re.fullmatch(
+                rf'mia: mia {verb} needs \w+, which is not installed: pip install "mialib\[{extra}\]"', next(said)
+            )
+        assert next(said) == f"{1 if extra else 0} {line}"
+
+
+def test_every_package_that_mialib_imports_is_a_dependency_or_named_with_its_extra():
+    project = tomllib.loads(Path(mialib.__file__).parents[1].joinpath("pyproject.toml").read_text("utf-8"))["project"]
+    named = {"yaml": "pyyaml", "sklearn": "scikit-learn", "xgboost": "xgboost-cpu"}
+    comes_with = {"PIL": "matplotlib", "docutils": "jupyter-book", "markupsafe": "jinja2", "nbclient": "papermill"}
+    comes_with |= {"nbformat": "papermill"}
+    imported = set()
+    for path in Path(mialib.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            imported |= {name.partition(".")[0] for name in names}
+    for package in imported - set(sys.stdlib_module_names) - {"mialib"}:
+        extra = EXTRAS.get(package)
+        brought = project["optional-dependencies"][extra] if extra else project["dependencies"]
+        by = named.get(package) or comes_with.get(package) or package
+        assert any(re.match(rf"{by}\b(?!-)", of) for of in brought), package
 
 
 def test_run_passes_parameters_and_names_its_profile(monkeypatch, tmp_path, capsys):

@@ -1,0 +1,11 @@
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_five_kills_of_a_run_change_nothing_and_leave_nothing():
+    """A few of `make chaos`, in the shortest verb; most of its time goes into starting it."""
+    chaos = Path(__file__).parents[1] / "chaos.py"
+    words = ["--kills", "5", "--seed", "1", "--verbs", "run"]
+    ended = subprocess.run([sys.executable, str(chaos), *words], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
