@@ -86,7 +86,8 @@ class Remote(AbstractContextManager):
     ----------
     url : str
         Of the service, such as ``http://127.0.0.1:8000``. A user and password, or a query, in it are sent with every
-        request and shown nowhere; the attribute `url` has none of them. All spellings of an address share a budget.
+        request and shown nowhere; the attribute `url` has none of them. A secret in its path is shown, unless it stands
+        after such as ``token=``. All spellings of an address share a budget.
     model : str
         Its name there.
     key : str, optional
