@@ -32,7 +32,10 @@ VERBS = {
     "record": ["record", "location", "--profile", "tiny", "--seeds", "1"],
     "audit": ["audit", "--example", "example", "--shadows", "2"],
     "refresh": ["refresh", "location"],
+    "overview": ["run", "scoreboard"],
 }
+"""The last is the shortest: it trains nothing."""
+
 PER_CHAIN = 4
 """Kills in a chain at most."""
 
@@ -133,9 +136,9 @@ class Chain:
         """Return the ids of processes of this chain."""
         return [int(of.parent.name) for of in Path("/proc").glob("[0-9]*/environ") if self.mark in _read(of)]
 
-    def left(self):
-        """Return the ids of processes that are still there after a while, and end them."""
-        latest = time.monotonic() + GRACE
+    def left(self, grace=GRACE):
+        """Return the ids of processes that are still there after so many seconds, and end them."""
+        latest = time.monotonic() + grace
         while (pids := self.alive()) and time.monotonic() < latest:
             time.sleep(0.1)
         for pid in pids:
@@ -201,23 +204,26 @@ def torment(folder, checkout, verb, kills, rng, say=print):
     """Kill a verb so often, in chains, and return the `Tally`."""
     tally, began = Tally(), time.monotonic()
     undisturbed = Chain(folder, checkout, verb)
-    takes = undisturbed.end()
-    undisturbed.left()
+    try:
+        takes = undisturbed.end()
+    finally:
+        undisturbed.left(grace=0)
     before = undisturbed.found()
     while tally.kills < kills:
         chain, did = Chain(folder, checkout, verb), []
-        for _ in range(min(PER_CHAIN, kills - tally.kills)):
-            after, whom = rng.uniform(0, takes), rng.choice(("process", "group", "all"))
-            if not chain.kill(after, whom):
-                break
-            did.append(f"{whom} after {after:.1f} s")
         try:
+            for _ in range(min(PER_CHAIN, kills - tally.kills)):
+                after, whom = rng.uniform(0, takes), rng.choice(("process", "group", "all"))
+                if not chain.kill(after, whom):
+                    break
+                did.append(f"{whom} after {after:.1f} s")
             chain.end()
-            found = differences(before, chain.found())
+            pids = chain.left()
+            found = [f"{len(pids)} processes live on"] * bool(pids) + differences(before, chain.found())
         except RuntimeError as error:
             found = [str(error)]
-        if pids := chain.left():
-            found.append(f"{len(pids)} processes live on")
+        finally:
+            chain.left(grace=0)
         tally.chains, tally.kills, tally.same = tally.chains + 1, tally.kills + len(did), tally.same + (not found)
         tally.faults += found
         say(f"mia {verb}: killed {', '.join(did) or 'never'}: {'; '.join(found) or 'the same'}", flush=True)
@@ -230,8 +236,9 @@ def main(words=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=100, help="over all verbs")
     parser.add_argument("--seed", type=int, default=0, help="decides when, and whom")
-    parser.add_argument("--verbs", nargs="+", choices=VERBS, default=list(VERBS))
+    parser.add_argument("--verbs", nargs="+", choices=VERBS, default=list(VERBS)[:4])
     arguments = parser.parse_args(words)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended, and cleared away
     rng, tallies = random.Random(arguments.seed), {}
     with tempfile.TemporaryDirectory(prefix="mialib-chaos-") as name:
         folder = Path(name).resolve()

@@ -137,8 +137,6 @@ def test_without_extras_every_verb_works_or_names_its_own():
     """In a Python that finds no package of an extra."""
     verbs = {
         "data": None,
-        "claims": None,
-        "audit --example x": "audit",
         "audit x.onnx --in a.csv --out b.csv": "audit",
         "serve location --source stand-in": "serve",
         **dict.fromkeys(("run location", "book --dry-run", "sweep location -g seed=0", "refresh", "record"), "book"),
@@ -176,7 +174,7 @@ def test_every_package_that_mialib_imports_is_a_dependency_or_named_with_its_ext
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
             imported |= {name.partition(".")[0] for name in names}
-    for package in imported - set(sys.stdlib_module_names) - {"mialib"}:
+    for package in imported - set(sys.stdlib_module_names) - {"mialib", "__main__"}:
         extra = EXTRAS.get(package)
         brought = project["optional-dependencies"][extra] if extra else project["dependencies"]
         by = named.get(package) or comes_with.get(package) or package
