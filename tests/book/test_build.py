@@ -132,9 +132,7 @@ def test_outside_a_checkout_nothing_is_recorded_or_refreshed(monkeypatch):
         monkeypatch.setattr(module, name, None)
     monkeypatch.setattr(build, "is_checkout", lambda: False)
     for verb, asked in (("record", ("location", "paper")), ("refresh", (["location"],))):
-        with pytest.raises(
-            ChapterError, match=f"^mia {verb} writes what is committed, so it needs a checkout"
-        ):
+        with pytest.raises(ChapterError, match=f"^mia {verb} writes what is committed, so it needs a checkout"):
             getattr(build, verb)(*asked)
 
 
