@@ -220,3 +220,12 @@ def test_every_writer_writes_all_or_nothing(tmp_path, monkeypatch, name):
         assert state(folder) == old
     assert now == new
     assert position > 2
+
+
+@pytest.mark.parametrize(
+    "words", [["run", "location", "-o"], ["serve", "location", "--log"]], ids=lambda words: words[0]
+)
+def test_the_command_notices_at_once_that_a_path_is_a_folder(tmp_path, capsys, words):
+    assert main.main([*words, str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"mia: {tmp_path} is a folder; name a file\n"
+    assert list(tmp_path.iterdir()) == []
