@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: book test mutants exercises refresh clean
+.PHONY: book test mutants fuzz exercises refresh clean
 
 book: $(INSTALLED)
 	$(BIN)/mia book
@@ -20,6 +20,10 @@ test: $(INSTALLED)
 # Plant the faults of tests/mutants.yaml, one at a time; fail if no test finds one.
 mutants: $(INSTALLED)
 	$(BIN)/python tests/mutants.py
+
+# Damage what comes from outside, at random but the same each time; fail if anything but a sentence comes of it.
+fuzz: $(INSTALLED)
+	set -e; for fuzzer in tests/fuzz_*.py; do $(BIN)/python $$fuzzer --n 1000 --seed 0; done
 
 # Run the exercises of the book again; fail if a solution says something else than what came out.
 exercises: $(INSTALLED)

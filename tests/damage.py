@@ -60,7 +60,6 @@ def sound(folder):
 
 
 def _skops(folder):
-    from skops import io as skops
     from sklearn.compose import make_column_transformer
     from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
@@ -68,6 +67,7 @@ def _skops(folder):
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
+    from skops import io as skops
 
     columns = make_column_transformer((StandardScaler(), ["age", "height"]), remainder="passthrough")
     models = {
@@ -331,7 +331,9 @@ def _columns(rng, name, body):
     column = of[rng.integers(len(of))]()
     way = rng.integers(6)
     if way == 0:
-        table = table.rename_columns([table.column_names[i - 1] if j == i else of for j, of in enumerate(table.column_names)])
+        table = table.rename_columns(
+            [table.column_names[i - 1] if j == i else of for j, of in enumerate(table.column_names)]
+        )
     elif way == 1:
         table = table.slice(0, 0)
     else:

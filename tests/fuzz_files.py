@@ -8,6 +8,7 @@ NUMBER`` (and the same ``--seed``) writes that file, opens it in this process an
 
 import argparse
 import contextlib
+import faulthandler
 import multiprocessing
 import os
 import resource
@@ -21,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from damage import TABLE, VECTORS, X, Y, damaged, sound
+from damage import TABLE, X, damaged, sound
 
 from mialib.auditing.audit import audit_saved
 from mialib.datasets import catalog
@@ -115,7 +116,7 @@ def tried(door, path, folder):
             use = DOORS[door](path, folder)
             use()
     except (ValueError, DataError) as error:
-        said, chain = str(error), error
+        said, chain = str(error).replace(f"{path.parent}{os.sep}", ""), error
         while chain is not None:
             if isinstance(chain, MemoryError) or "bad_alloc" in str(chain) or "Unable to allocate" in str(chain):
                 return "memory", said[:300]
@@ -134,6 +135,11 @@ def tried(door, path, folder):
     return "read", ""
 
 
+def of_kinds(doors, kinds):
+    """Return the names of the files that have one of these endings, by their doors."""
+    return {door: [name for name in names if not kinds or name.endswith(kinds)] for door, names in doors.items()}
+
+
 def make(index, seed, folder, doors):
     """Write the damaged file of this number; return its door, the name of the sound one, and its path."""
     files = [(door, name) for door, names in doors.items() for name in names]
@@ -148,7 +154,7 @@ def make(index, seed, folder, doors):
 
 
 def _work(pipe, folder, doors, limited):
-    """Open the files that come through a pipe, having opened every sound one; the first answer is the memory of that."""
+    """Open the files that come through a pipe; the first answer is the memory that every sound one took."""
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
@@ -212,8 +218,7 @@ class Worker:
 
 def fuzz(n, seed, folder, start=0, kinds=()):
     """Open n damaged files; print what came of them, and return how many failed."""
-    doors = sound(folder)
-    doors = {door: [name for name in names if not kinds or name.endswith(kinds)] for door, names in doors.items()}
+    doors = of_kinds(sound(folder), kinds)
     worker, counts, failures, began = Worker(folder, doors), defaultdict(Counter), [], time.monotonic()
     for index in range(start, start + n):
         door, name, path = make(index, seed, folder, doors)
@@ -223,7 +228,7 @@ def fuzz(n, seed, folder, start=0, kinds=()):
             failures.append(f"{index} {door} {name}: {outcome}: {said}".replace(str(folder), ""))
             print(failures[-1], file=sys.stderr, flush=True)
     worker.stop()
-    worst = [outcome for outcome in ("traceback", "no sentence", "no name", "crash", "hang", "memory")]
+    worst = ("traceback", "no sentence", "no name", "crash", "hang", "memory")
     print(f"{'':30}{'tried':>8}{'read':>8}{'sentence':>10}" + "".join(f"{of:>13}" for of in worst))
     total = sum(counts.values(), Counter())
     for kind, of in [*sorted(counts.items()), ("all", total)]:
@@ -244,19 +249,17 @@ def main():
     parser.add_argument("--only", type=int, help="the number of one file, which is kept and opened in this process")
     parser.add_argument("--kinds", nargs="*", default=(), help="endings of the files that are damaged")
     arguments = parser.parse_args()
+    kinds = tuple(arguments.kinds)
+    if arguments.only is None:
+        with tempfile.TemporaryDirectory() as folder:
+            sys.exit(1 if fuzz(arguments.n, arguments.seed, Path(folder), arguments.start, kinds) else 0)
     folder = Path(tempfile.mkdtemp())
-    with contextlib.ExitStack() as stack:
-        kinds = tuple(arguments.kinds)
-        if arguments.only is None:
-            sys.exit(1 if fuzz(arguments.n, arguments.seed, folder, arguments.start, kinds) else 0)
-        doors = sound(folder)
-        doors = {door: [name for name in names if not kinds or name.endswith(kinds)] for door, names in doors.items()}
-        door, name, path = make(arguments.only, arguments.seed, folder, doors)
-        print(door, path, flush=True)
-        import faulthandler
-
-        faulthandler.enable()
-        DOORS[door](path, folder)()
+    door, _, path = make(arguments.only, arguments.seed, folder, of_kinds(sound(folder), kinds))
+    print(door, path, flush=True)
+    faulthandler.enable()
+    faulthandler.dump_traceback_later(LONGEST)
+    print(*tried(door, path, folder))
+    DOORS[door](path, folder)()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,9 +10,11 @@ import joblib
 import numpy as np
 from scipy.special import softmax
 
+from mialib.base.archives import check_sizes
 from mialib.models.stack import NN, ReLU, Tanh
 from mialib.models.training import Recipe
 from mialib.submission.boosters import open_catboost, open_lightgbm, open_xgboost
+from mialib.submission.doors import named
 from mialib.submission.onnx_files import open_onnx
 from mialib.submission.refits import OnPlatform, as_numbers
 from mialib.submission.subjects import PLAIN, Subject
@@ -53,40 +55,25 @@ def open_file(path, opening=PLAIN):
         raise ValueError(f"{path} is no {kind} but a pointer of Git LFS to one; fetch it with git lfs pull")
     if not head:
         raise ValueError(f"{path} is no {kind}: it is empty")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            subject = opener(path, opening)
-    except ModuleNotFoundError as error:
-        package = error.name.partition(".")[0]
-        way = f'pip install "mialib[{EXTRAS[package]}]"' if package in EXTRAS else f"it was saved with {error.name}"
-        raise ValueError(f"{path} needs {package}, which is not installed: {way}") from error
-    except Exception as error:  # whatever a library raises about a file
-        if isinstance(error, ValueError) and path.name in str(error) and "\n" not in str(error):
-            raise
-        raise ValueError(f"{path} is no {kind}, or it is damaged ({_in_one_line(error)})") from error
-    return replace(subject, ask=_guarded(subject))
-
-
-def _guarded(subject):
-    """Return how a model is asked, where whatever a library raises becomes one sentence."""
-
-    def ask(x):
+    with named(path, f"is no {kind}, or it is damaged"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         try:
-            return subject.ask(x)
-        except Exception as error:
-            if isinstance(error, ValueError) and "\n" not in str(error):
-                raise
-            raise ValueError(f"{subject.name} cannot answer about these records ({_in_one_line(error)})") from error
+            check_sizes(path)
+            return Opened(**vars(opener(path, opening)))
+        except ModuleNotFoundError as error:
+            package = error.name.partition(".")[0]
+            way = f'pip install "mialib[{EXTRAS[package]}]"' if package in EXTRAS else f"it was saved with {error.name}"
+            raise ValueError(f"{path} needs {package}, which is not installed: {way}") from error
 
-    return ask
 
+@dataclass(frozen=True, eq=False)
+class Opened(Subject):
+    """The model of a file, which is named in whatever goes wrong when it is asked, too."""
 
-def _in_one_line(error):
-    """Return what an error says in at most 200 letters: of a trace of TorchScript, the end."""
-    said = " ".join(str(error).split()) or type(error).__name__
-    said = said.rpartition("RuntimeError: ")[2]
-    return said if len(said) <= 200 else said[:200] + " …"
+    def answers(self, x):
+        """Ask about records; see `Subject.answers`."""
+        with named(self.name, otherwise="cannot answer about these records"):
+            return super().answers(x)
 
 
 def _skops(path, opening):
