@@ -6,13 +6,13 @@ import socket
 import sys
 import tarfile
 import zipfile
-import zlib
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pooch
 
+from mialib.base.archives import check_sizes
 from mialib.base.files import check_writable, working_folder
 from mialib.base.machine import cache_dir, shipped
 
@@ -46,16 +46,22 @@ def read_sample(name, sha256):
 
 
 def read_npz(path, *names):
-    """Return arrays of a file of numpy's, by their names; a ValueError if it is none, or has them not."""
+    """Return arrays of numbers or text, by their names, of a file of numpy's; a ValueError if it has them not."""
     if not zipfile.is_zipfile(path):
         raise ValueError("no npz file, or a damaged one")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if not set(names) <= set(arrays.files):
-                raise ValueError(f"it has the arrays {', '.join(arrays.files)}, not {' and '.join(names)}")
-            return [arrays[name] for name in names]
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise ValueError(f"damaged: {error}") from error
+        check_sizes(path)
+        with np.load(path, allow_pickle=False) as archive:
+            if not set(names) <= set(archive.files):
+                raise ValueError(f"it has the arrays {', '.join(archive.files)}, not {' and '.join(names)}")
+            arrays = [archive[name] for name in names]
+    except ValueError:
+        raise
+    except Exception as error:  # of zip, zlib and headers, of many types
+        raise ValueError(f"damaged: {_in_short(error)}") from error
+    if foreign := [array.dtype for array in arrays if array.dtype.kind not in "biufSU"]:
+        raise ValueError(f"it has an array of {foreign[0]}, not of numbers")
+    return arrays
 
 
 def own_files(*choices):
@@ -77,8 +83,9 @@ def own_files(*choices):
 def read_fetched(url, sha256, read, *choices, unpacked=()):
     """Read a file from ``MIALIB_DATA``, the cache, or its address; return its content and its sha256.
 
-    `read`, from the path to the content, raises a `DataError` for another file: all that decides where no checksum
-    is published (`sha256` None). A download that is not the file, or cannot be read, is not left in the cache.
+    Whatever `read`, from the path to the content, raises is a `DataError` that names the file: all that decides where
+    no checksum is published (`sha256` None). A download that cannot be read is removed from the cache, and that is
+    said; a file of ``MIALIB_DATA`` never is.
     ``MIALIB_DATA`` may have it under other names, `choices` of `own_files`, and with the checksums `unpacked`.
     """
     name = url.rsplit("/", 1)[-1]
@@ -90,10 +97,19 @@ def read_fetched(url, sha256, read, *choices, unpacked=()):
         paths = [_fetch(url, name, sha256)]
     try:
         return read(*paths), file_sha256(*paths)
-    except DataError:
+    except Exception as error:  # what is in a damaged file may raise anything
+        said = _in_short(error)
+        said = said if isinstance(error, DataError) else f"{paths[0]} cannot be read ({said}); get it again"
         if not own:
-            paths[0].unlink()
-        raise
+            paths[0].unlink(missing_ok=True)
+            said += "; the download was removed"
+        raise DataError(said) from error
+
+
+def _in_short(error):
+    """Return what an error says in one line of at most 400 letters."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    return said if len(said) <= 400 else said[:400] + " …"
 
 
 def _fetch(url, name, sha256):
@@ -132,9 +148,15 @@ def torchvision_files(name):
 
     read = getattr(datasets, name)
     folder = cache_dir() / "data"
-    for place in filter(None, (os.environ.get("MIALIB_DATA"), folder)):
-        with suppress(RuntimeError):
-            return [read(place, train=train) for train in (True, False)]
+    if own := os.environ.get("MIALIB_DATA"):
+        try:
+            return [read(own, train=train) for train in (True, False)]
+        except RuntimeError:  # they are not there
+            pass
+        except Exception as error:
+            raise DataError(f"{name} in {own} cannot be read ({_in_short(error)}){ANOTHER}") from error
+    with suppress(Exception):  # what cannot be read is downloaded again, in its place
+        return [read(folder, train=train) for train in (True, False)]
     _check_cache(folder / name)
     before = socket.getdefaulttimeout()
     with working_folder(folder) as partial:

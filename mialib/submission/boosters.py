@@ -11,6 +11,7 @@ from mialib.platforms.estimators import seeded
 from mialib.submission.fitted import categories_of, names_of
 from mialib.submission.refits import Refit
 from mialib.submission.subjects import Subject
+from mialib.submission.trees import check_lightgbm, check_xgboost, read_json
 
 VALUES = {"regression", "regression_l1", "huber", "fair", "poisson", "quantile", "mape", "gamma", "tweedie"}
 """Objectives of LightGBM that predict values."""
@@ -75,8 +76,7 @@ def open_xgboost(path, opening):
     """Return a model that XGBoost saved; a ValueError if it is neither classifier nor regressor."""
     import xgboost
 
-    if path.suffix == ".json" and "learner" not in json.loads(path.read_bytes()):
-        raise ValueError("it has no learner")
+    check_xgboost(read_json(path))
     return from_booster(xgboost.Booster(model_file=path), path.name, opening)
 
 
@@ -84,6 +84,7 @@ def open_lightgbm(path, opening):
     """Return a model that LightGBM saved; a ValueError if it is neither classifier nor regressor."""
     import lightgbm
 
+    check_lightgbm(path.read_text(encoding="utf-8"))
     return from_booster(lightgbm.Booster(model_file=path), path.name, opening)
 
 

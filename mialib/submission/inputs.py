@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mialib.submission.columns import is_text, one_form
+from mialib.submission.doors import named
 from mialib.submission.labels import plain_labels
 from mialib.submission.tables import read_arrays, read_table, some
 
@@ -83,13 +84,13 @@ class Records:
 
     def __post_init__(self):
         if not isinstance(self.x, pd.DataFrame):
-            object.__setattr__(self, "x", np.asarray(self.x))
+            object.__setattr__(self, "x", _plain_array("records", self.x, "biufOUS"))
         n, shape = len(self.x), np.shape(self.labels)
         if not shape or shape[0] != n:
             raise ValueError(f"{n} records but {shape[0] if shape else 1} labels; each record needs one label")
         if not n:
             raise ValueError("there are no records; an audit needs at least one in and one out")
-        labels, said = plain_labels(self.labels, "labels", n)
+        labels, said = plain_labels(_plain_array("labels", self.labels, "biufOUSMm"), "labels", n)
         object.__setattr__(self, "labels", labels)
         object.__setattr__(self, "remarks", (*self.remarks, *said))
         others = {"ids": self.ids, "groups": self.groups, "weights": self.weights, **self.by}
@@ -98,6 +99,8 @@ class Records:
                 raise ValueError(f"{n} records but {len(of)} {name}; each record needs one")
             if of is not None and (missing := np.count_nonzero(_missing(of))):
                 raise ValueError(f"{missing} {name} are missing; each record needs one")
+        if labels.dtype.kind == "f" and (n_infinite := np.count_nonzero(np.isinf(labels))):
+            raise ValueError(f"{n_infinite} labels are infinite; each must be a class, or a number to be predicted")
         if self.weights is not None and not (np.asarray(self.weights, np.float64) >= 0).all():
             raise ValueError("weights are negative or not finite; each must be a number of at least 0")
 
@@ -131,9 +134,13 @@ class Records:
         kinds : dict of str to str, optional
             What the model takes in a column; codes that it takes as ``text`` are not read as numbers.
         """
-        path = Path(path)
-        if path.suffix == ".npz":
-            return cls._from_arrays(path, roles)
+        with named(path):
+            read = cls._from_arrays if Path(path).suffix == ".npz" else cls._from_table
+            return read(Path(path), roles, names, kinds)
+
+    @classmethod
+    def _from_table(cls, path, roles, names, kinds):
+        """Read a CSV or Parquet file."""
         codes = [name for name, kind in (kinds or {}).items() if kind == "text"]
         text = [
             name for name in roles.named if name != roles.weights and name not in (names if names is not None else ())
@@ -147,26 +154,28 @@ class Records:
             names if names is not None else ()
         )
         features = table.drop(columns=[name for name in table.columns if name in gone])
-        named = (column.get(of) for of in (roles.label, roles.id, roles.group))
-        try:
-            weights = None if roles.weights is None else column[roles.weights].astype(np.float64)
-            return cls(features, *named, {name: column[name] for name in roles.by}, weights, tuple(remarks))
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{path}: {error}") from error
+        rest = (column.get(of) for of in (roles.label, roles.id, roles.group))
+        weights = None if roles.weights is None else column[roles.weights].astype(np.float64)
+        return cls(features, *rest, {name: column[name] for name in roles.by}, weights, tuple(remarks))
 
     @classmethod
-    def _from_arrays(cls, path, roles):
+    def _from_arrays(cls, path, roles, *_):
         """Read an NPZ file."""
         labels = LABELS if roles.label == "label" else (roles.label,)
         (x, y), arrays = read_arrays(path, FEATURES, labels)
         if absent := [name for name in roles.named[1:] if name not in arrays]:
             raise ValueError(f"{path} has no array {absent[0]!r}; it has {some(arrays)}")
-        named = (None if of is None else arrays[of] for of in (roles.id, roles.group))
+        rest = (None if of is None else arrays[of] for of in (roles.id, roles.group))
         weights = None if roles.weights is None else arrays[roles.weights]
-        try:
-            return cls(x, y, *named, {name: arrays[name] for name in roles.by}, weights)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+        return cls(x, y, *rest, {name: arrays[name] for name in roles.by}, weights)
+
+
+def _plain_array(name, values, kinds):
+    """Return an array of at least one axis whose dtype is of one of these kinds; a ValueError says if it is none."""
+    array = np.asarray(values)
+    if not array.ndim or array.dtype.kind not in kinds:
+        raise ValueError(f"{name} are an array of {array.dtype} and shape {array.shape}; it must be numbers or text")
+    return array
 
 
 def _missing(values):

@@ -28,7 +28,9 @@ def label_key(label):
         number = float(text)
     except ValueError:
         return text
-    return str(int(number)) if number == np.floor(number) else repr(number) if np.isfinite(number) else text
+    if not np.isfinite(number):
+        return text
+    return str(int(number)) if number == np.floor(number) else repr(number)
 
 
 def class_numbers(labels, n_classes, classes=None):
@@ -77,15 +79,15 @@ def class_numbers(labels, n_classes, classes=None):
             f"labels are names such as {word!r}, and the model does not say which entry of its answers is whose; name "
             f"its {n_classes} classes in their order with --classes, or give numbers from 0 to {n_classes - 1}"
         ) from error
-    if not (numbers == np.floor(numbers)).all():
+    if not (np.isfinite(numbers) & (numbers == np.floor(numbers))).all():
         raise ValueError(f"labels are not whole numbers; they must run from 0 to {n_classes - 1}")
-    low, high, said = int(numbers.min()), int(numbers.max()), []
+    low, high, said = numbers.min(), numbers.max(), []
     if low == 1 and high == n_classes:
         numbers, said = numbers - 1, [f"Labels run from 1 to {n_classes}; they are read as from 0 to {n_classes - 1}."]
     elif low < 0 or high >= n_classes:
         raise ValueError(
-            f"labels run from {low} to {high}, but prediction vectors have {n_classes} entries; labels must run from 0 "
-            f"to {n_classes - 1}"
+            f"labels run from {low:.15g} to {high:.15g}, but prediction vectors have {n_classes} entries; labels must "
+            f"run from 0 to {n_classes - 1}"
         )
     return numbers.astype(np.int64)[back], said
 

@@ -3,7 +3,7 @@
 import os
 import re
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,10 +11,12 @@ import joblib
 import numpy as np
 from scipy.special import softmax
 
+from mialib.base.archives import check_sizes
 from mialib.base.extras import needs
 from mialib.models.stack import NN, ReLU, Tanh
 from mialib.models.training import Recipe
 from mialib.submission.boosters import open_catboost, open_lightgbm, open_xgboost
+from mialib.submission.doors import named
 from mialib.submission.isolation import open_isolated
 from mialib.submission.onnx_files import open_onnx
 from mialib.submission.refits import OnPlatform, as_numbers
@@ -57,38 +59,23 @@ def open_here(path, opening=PLAIN):
         raise ValueError(f"{path} is no {kind} but a pointer of Git LFS to one; fetch it with git lfs pull")
     if not head:
         raise ValueError(f"{path} is no {kind}: it is empty")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            subject = opener(path, opening)
-    except ModuleNotFoundError as error:
-        raise ValueError(needs(path, error)) from error
-    except Exception as error:  # whatever a library raises about a file
-        if isinstance(error, ValueError) and path.name in str(error) and "\n" not in str(error):
-            raise
-        raise ValueError(f"{path} is no {kind}, or it is damaged ({_in_one_line(error)})") from error
-    return replace(subject, ask=_guarded(subject))
-
-
-def _guarded(subject):
-    """Return how a model is asked, where whatever a library raises becomes one sentence."""
-
-    def ask(x):
+    with named(path, f"is no {kind}, or it is damaged"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         try:
-            return subject.ask(x)
-        except Exception as error:
-            if isinstance(error, ValueError) and "\n" not in str(error):
-                raise
-            raise ValueError(f"{subject.name} cannot answer about these records ({_in_one_line(error)})") from error
-
-    return ask
+            check_sizes(path)
+            return Opened(**vars(opener(path, opening)))
+        except ModuleNotFoundError as error:
+            raise ValueError(needs(path, error)) from error
 
 
-def _in_one_line(error):
-    """Return what an error says in at most 200 letters: of a trace of TorchScript, the end."""
-    said = " ".join(str(error).split()) or type(error).__name__
-    said = said.rpartition("RuntimeError: ")[2]
-    return said if len(said) <= 200 else said[:200] + " …"
+@dataclass(frozen=True, eq=False)
+class Opened(Subject):
+    """The model of a file, which is named in whatever goes wrong when it is asked, too."""
+
+    def answers(self, x):
+        """Ask about records; see `Subject.answers`."""
+        with named(self.name, otherwise="cannot answer about these records"):
+            return super().answers(x)
 
 
 def _skops(path, opening):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mialib.submission.doors import named
 from mialib.submission.inputs import Roles
 from mialib.submission.labels import label_key, plain_labels
 from mialib.submission.tables import read_arrays, read_header, read_numbers, read_table, some
@@ -75,9 +76,13 @@ class SavedAnswers:
         the second of two classes. An NPZ file has the arrays ``vectors``, ``label`` and ``member``. `classes` names
         the classes in the order of the columns, where these have other names.
         """
-        path = Path(path)
-        if path.suffix == ".npz":
-            return cls._from_arrays(path, roles, classes)
+        with named(path):
+            read = cls._from_arrays if Path(path).suffix == ".npz" else cls._from_one
+            return read(Path(path), roles, classes)
+
+    @classmethod
+    def _from_one(cls, path, roles, classes):
+        """Read a CSV or Parquet file."""
         table, remarks = read_table(path, [*roles.named, "id", "member", "shadow"])
         if missing := [name for name in dict.fromkeys((*roles.named, "member", *roles.drop)) if name not in table]:
             needed = "" if missing[0] in roles.drop else "saved answers need label and member, "
@@ -93,22 +98,16 @@ class SavedAnswers:
         """
         tables, remarks = [], []
         for path in map(Path, (in_, out)):
-            if path.suffix == ".csv" and path.is_file() and read_header(path) is None:
-                numbers = read_numbers(path)
-                names = [roles.label, *map(str, range(numbers.shape[1] - 1))]
-                table = pd.DataFrame(numbers, columns=names)
-                said = [f"{path.name} has no names of columns: they are read as label and classes {some(names[1:])}."]
-            else:
-                table, said = read_table(path, [*roles.named, "id"])
-            if roles.label not in table:
-                raise ValueError(f"{path} has no column {roles.label!r}; it has {some(table.columns)}")
-            tables.append(table.drop(columns=[name for name in roles.drop if name in table]))
+            with named(path):
+                table, said = _half(path, roles)
+            tables.append(table)
             remarks += said
         if differ := set(tables[0].columns) ^ set(tables[1].columns):
             raise ValueError(f"{in_} and {out} have other columns ({some(sorted(differ))}); both need the same")
-        table = pd.concat(tables, ignore_index=True)
-        table["member"] = np.repeat(["in", "out"], [len(of) for of in tables])
-        return cls._from_table(table, roles, classes, in_, remarks)
+        with named(both := f"{in_} with {out}"):
+            table = pd.concat(tables, ignore_index=True)
+            table["member"] = np.repeat(["in", "out"], [len(of) for of in tables])
+            return cls._from_table(table, roles, classes, both, remarks)
 
     @classmethod
     def _from_table(cls, table, roles, classes, path, remarks):
@@ -145,6 +144,20 @@ class SavedAnswers:
         names = None if classes is None else np.array(classes)
         ids, groups = (None if name is None else arrays.get(name) for name in (roles.id or "id", roles.group))
         return cls(vectors, labels, flags["member"], shadow, names, ids, groups)
+
+
+def _half(path, roles):
+    """Return the table of a file of answers that are all in, or all out, and remarks."""
+    if path.suffix == ".csv" and path.is_file() and read_header(path) is None:
+        numbers = read_numbers(path)
+        names = [roles.label, *map(str, range(numbers.shape[1] - 1))]
+        table = pd.DataFrame(numbers, columns=names)
+        said = [f"{path.name} has no names of columns: they are read as label and classes {some(names[1:])}."]
+    else:
+        table, said = read_table(path, [*roles.named, "id"])
+    if roles.label not in table:
+        raise ValueError(f"{path} has no column {roles.label!r}; it has {some(table.columns)}")
+    return table.drop(columns=[name for name in roles.drop if name in table]), said
 
 
 def _by_class(answers, labels, path, classes):

@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mialib.base.archives import check_sizes
+from mialib.submission.doors import named
+
 TABLES = (".csv", ".parquet")
 DELIMITERS = ",;\t|"
 SAMPLE = 1 << 16
@@ -54,14 +57,13 @@ def read_table(path, text=(), codes=()):
         raise ValueError(f"{path} is none of .csv, .parquet and .npz; records and saved answers come as one of these")
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
-    try:
-        if path.suffix == ".parquet":
+    with named(path, "cannot be read"):
+        if path.suffix == ".csv":
+            return _read_csv(path, text, codes)
+        try:
             return _spread(pd.read_parquet(path), path), []
-        return _read_csv(path, text, codes)
-    except ImportError as error:
-        raise ValueError(f'{path} needs {error.name}; install it with pip install "mialib[audit]"') from error
-    except (ValueError, OSError, csv.Error) as error:
-        raise ValueError(f"{path} cannot be read ({_first_line(error)})") from error
+        except ImportError as error:
+            raise ValueError(f'{path} needs {error.name}; install it with pip install "mialib[audit]"') from error
 
 
 def read_header(path):
@@ -75,10 +77,8 @@ def read_header(path):
 def read_numbers(path):
     """Return a table of numbers without names, ndarray of float64 and shape (n, columns)."""
     form, _ = _form(path)
-    try:
+    with named(path, "is no table of numbers"):
         return pd.read_csv(path, header=None, dtype=np.float64, **form).to_numpy()
-    except ValueError as error:
-        raise ValueError(f"{path} is no table of numbers ({_first_line(error)})") from error
 
 
 def read_arrays(path, *choices):
@@ -86,11 +86,10 @@ def read_arrays(path, *choices):
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
-    try:
+    with named(path, "cannot be read as NPZ without pickles"):
+        check_sizes(path)
         with np.load(path, allow_pickle=False) as archive:
             arrays = dict(archive)
-    except Exception as error:  # zip, zlib, header and pickle errors, of many types
-        raise ValueError(f"{path} cannot be read as NPZ without pickles ({_first_line(error)})") from error
     found = [next((name for name in names if name in arrays), None) for names in choices]
     if None in found:
         missing = choices[found.index(None)]
@@ -169,7 +168,3 @@ def _is_number(text):
     except ValueError:
         return False
     return True
-
-
-def _first_line(error):
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -190,6 +190,64 @@ def download(serve, monkeypatch):
     return served_and_loaded
 
 
+def directory(name):
+    """Return an archive whose one member is a directory."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        member = tarfile.TarInfo(name)
+        member.type = tarfile.DIRTYPE
+        archive.addfile(member)
+    return buffer.getvalue()
+
+
+WRONG_INSIDE = {
+    "a folder": directory("dataset_purchase"),
+    "a class of 10^20": tar(dataset_purchase=f"{10**20},0,1,1\n"),
+    "no text": tar(dataset_purchase=b"\xff\xfe,0,1\n"),
+    "no class": tar(dataset_purchase=b",,,\n\n"),
+    "lines within a message": tar(dataset_purchase=b"a\rb" * 400 + b",0,1\n"),
+}
+
+
+@pytest.mark.parametrize("inside", WRONG_INSIDE)
+def test_a_download_that_is_wrong_inside_is_removed_and_that_is_said(download, inside):
+    official = OFFICIAL[1]
+    with pytest.raises(DataError, match=r"dataset_purchase\.tgz .*; the download was removed$") as caught:
+        download(official, body=WRONG_INSIDE[inside])
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+    assert left_in_cache() == []
+    assert len(download(official)) == 3
+
+
+@pytest.mark.parametrize("error", [MemoryError(), TypeError("two\nlines"), UnicodeDecodeError("utf-8", b"x", 0, 1, "")])
+def test_whatever_reading_raises_removes_a_download_and_no_file_of_the_user(serve, tmp_path, monkeypatch, error):
+    def read(path):
+        raise error
+
+    url = serve("records.tgz", b"body")
+    with pytest.raises(DataError, match=r"records\.tgz cannot be read \([^\n]+\).*the download was removed$"):
+        files.read_fetched(url, None, read)
+    assert left_in_cache() == []
+    (tmp_path / "records.tgz").write_bytes(b"body")
+    monkeypatch.setenv("MIALIB_DATA", str(tmp_path))
+    with pytest.raises(DataError, match=r"records\.tgz cannot be read \([^\n]+\); get it again$"):
+        files.read_fetched(url, None, read)
+    assert (tmp_path / "records.tgz").read_bytes() == b"body"
+
+
+def test_images_in_the_cache_that_are_damaged_are_downloaded_again(download, monkeypatch):
+    data = download(OFFICIAL[5])
+    (raw,) = (path for path in left_in_cache() if path.name == "train-images-idx3-ubyte")
+    raw.write_bytes(raw.read_bytes()[:9])
+    assert download(OFFICIAL[5]).fingerprint == data.fingerprint
+    raw.write_bytes(raw.read_bytes()[:9])
+    monkeypatch.setenv("MIALIB_DATA", str(raw.parents[2]))
+    with pytest.raises(DataError, match=r"MNIST in .* cannot be read \([^\n]+\): damaged, or another file"):
+        load("mnist")
+    assert raw.exists()
+
+
 def left_in_cache():
     return [path for path in cache_dir().rglob("*") if path.is_file()]
 
