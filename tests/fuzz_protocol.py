@@ -237,9 +237,14 @@ def cases(n, seed, n_features, kinds=(*IN_THE_BODY, *AROUND_IT)):
         yield case
 
 
+def last(reply):
+    """Return the last answer in a reply, from its status on: before it may stand the one that says to go on."""
+    return reply.rpartition(b"HTTP/1.1 ")[2]
+
+
 def verdict(case, reply):
     """Return what is wrong with a reply, bytes of HTTP; or None."""
-    head, _, body = reply.rpartition(b"HTTP/1.1 ")[2].partition(b"\r\n\r\n")
+    head, _, body = last(reply).partition(b"\r\n\r\n")
     if not head:
         return None if case.ends_early else "no answer"
     status = int(head[:3])
@@ -296,7 +301,7 @@ def main():
             except OSError as error:
                 reply, fault = b"", f"{type(error).__name__} {error}"
             slowest = max(slowest, time.monotonic() - start)
-            statuses[reply[9:12].decode() or "closed"] += 1
+            statuses[last(reply)[:3].decode() or "closed"] += 1
             if fault:
                 wrong.append(f"{case.name}: {fault}")
         grown = psutil.Process(process.pid).memory_info().rss

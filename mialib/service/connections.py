@@ -17,7 +17,7 @@ ANSWER = 300
 """Seconds in which any request must be answered, and its answer taken."""
 CONNECTIONS, PER_CLIENT = 400, 128
 """Connections that may be open, in all and for each client; more close one that waits for its client."""
-STOP = 3
+STOP = 2
 """Seconds that requests get to be answered when the service is told to stop."""
 
 
@@ -39,7 +39,8 @@ class Connection(H11Protocol):
     def connection_made(self, transport):
         """Take a client, and close another connection if there are too many."""
         super().connection_made(transport)
-        self.owner, self.heard = client_of(self.client[0]), self.loop.time()
+        # Who is gone before it is looked at has no address.
+        self.owner, self.heard = client_of(self.client[0] if self.client else ""), self.loop.time()
         self._limit()
         own = [other for other in self.connections if other.owner == self.owner]
         for some, most in ((own, PER_CLIENT), (self.connections, CONNECTIONS)):

@@ -26,8 +26,6 @@ QUEUE = 256
 """Requests that are under way, most of them waiting for their turn."""
 WAIT, BODY = 30, 30
 """Seconds for which a request waits for its turn, and in which its body must have come."""
-DRAIN = 5
-"""Seconds in which the rest of a body that is refused is dropped: who is still writing does not read why."""
 RETRY = 2
 """Seconds after which a client that was shed may try again."""
 
@@ -63,6 +61,11 @@ def client_of(host):
     if address.is_loopback:
         return "loopback"
     return str(address if address.version == 4 else ipaddress.ip_network((int(address) >> 64 << 64, 64)))
+
+
+def address_of(request):
+    """Return the address that a request comes from (str), empty if the client is gone already."""
+    return request.client.host if request.client else ""
 
 
 class Gate:
@@ -130,7 +133,7 @@ class Gate:
         """Count records against a client's rate; without `n`, refuse a client that has none left."""
         if self.rate is None:
             return
-        client = client_of(request.client.host) if self.key is None else "key"
+        client = client_of(address_of(request)) if self.key is None else "key"
         per_minute = RateLimitItemPerMinute(self.rate)
         if n is not None and n > self.rate:
             raise RefusedError(413, f"{n} records in a request; the service answers {self.rate} per minute")
@@ -171,11 +174,11 @@ class Gate:
 
 
 async def drain(request):
-    """Drop what still comes of a body."""
+    """Drop what still comes of a body, in its time: who is still writing does not read why it is refused."""
     if "expect" in request.headers:  # such a client sends nothing before it is asked to
         return
     with suppress(TimeoutError, ClientDisconnect, RuntimeError):  # the last if all of it has come
-        async with asyncio.timeout(DRAIN):
+        async with asyncio.timeout(BODY):
             async for _ in request.stream():
                 pass
 

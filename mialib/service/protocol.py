@@ -83,7 +83,7 @@ def _is_length(value):
 
 def _check_numbers(data, datatype):
     """Refuse what is no list of numbers, before numpy pads all texts in it to the longest."""
-    level = [data]
+    level = data if isinstance(data, list) else [data]
     while (kinds := set(map(type, level))) == {list}:
         level = list(chain.from_iterable(level))
     if not kinds <= {bool, int, float}:

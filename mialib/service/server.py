@@ -15,7 +15,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from mialib.service.connections import server_of
-from mialib.service.gate import Gate, RefusedError, busy, drain, is_loopback
+from mialib.service.gate import Gate, RefusedError, address_of, busy, drain, is_loopback
 from mialib.service.protocol import NAMES, array_of, from_json, tensor, to_json
 
 LONGEST_SENTENCE = 300
@@ -144,7 +144,7 @@ def app(served, gate=None):
     @service.post("/v2/models/{name}/versions/{version}/infer")
     async def infer(request: Request):
         name = request.path_params["name"]
-        entry = {"time": time.time(), "client": request.client.host, "model": name, "records": 0, "status": 200}
+        entry = {"time": time.time(), "client": address_of(request), "model": name, "records": 0, "status": 200}
         try:
             return await answer(request, entry)
         except asyncio.CancelledError as error:

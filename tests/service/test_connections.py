@@ -164,7 +164,7 @@ def test_what_is_no_http_is_answered_in_json(service, start, caplog, sent):
 
 
 def test_a_bad_end_of_a_body_that_was_refused_is_no_error(service, start, caplog, monkeypatch):
-    monkeypatch.setattr(gate, "DRAIN", 0.1)
+    monkeypatch.setattr(gate, "BODY", 0.1)
     with connect(start(service())) as client:
         client.sendall(
             HALF.replace("Content-Length: 99", "Transfer-Encoding: chunked").replace("json", "x").encode()[:-1]

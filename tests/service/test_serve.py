@@ -218,3 +218,17 @@ def test_the_command_refuses_other_answers(answer, capsys):
     errors = capsys.readouterr().err
     assert errors.startswith("mia: ")
     assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(("option", "value"), [("largest", "0"), ("rate", "0"), ("port", "99999")])
+def test_the_command_refuses_limits_out_of_range(option, value, capsys):
+    assert main.main(["serve", "mnist", f"--{option}", value]) == 1
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"mia: {option} is {value}; it must be a whole number")
+    assert errors.count("\n") == 1
+
+
+def test_a_proxy_is_an_address(capsys):
+    with pytest.raises(SystemExit):
+        main.main(["serve", "mnist", "--proxy", "everybody"])
+    assert "argument --proxy: invalid address value: 'everybody'" in capsys.readouterr().err
