@@ -38,7 +38,7 @@ VERBS = {
 
 BYTECODE = "__pycache__"
 
-PER_CHAIN = 4
+PER_CHAIN = 5
 """Kills in a chain at most."""
 
 LONGEST = 600
