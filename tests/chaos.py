@@ -36,7 +36,9 @@ VERBS = {
 }
 """The last is the shortest: it trains nothing."""
 
-PER_CHAIN = 4
+BYTECODE = "__pycache__"
+
+PER_CHAIN = 5
 """Kills in a chain at most."""
 
 LONGEST = 600
@@ -84,13 +86,13 @@ class Chain:
 
     def __init__(self, folder, checkout, verb):
         git(checkout, "reset", "--quiet", "--hard")
-        git(checkout, "clean", "-ffdxq")
+        git(checkout, "clean", "-ffdxq", "--exclude", BYTECODE)
         self.verb, self.checkout, self.mark = verb, checkout, f"{random.getrandbits(64):x}"
         self.folders = {"checkout": checkout, "outputs": folder / "outputs", "cache": folder / "cache"}
         for name in ("outputs", "cache"):
             shutil.rmtree(self.folders[name], ignore_errors=True)
             self.folders[name].mkdir()
-        own = {"MIALIB_CACHE": folder / "cache", "PYTHONPATH": checkout, "PYTHONPYCACHEPREFIX": folder / "bytecode"}
+        own = {"MIALIB_CACHE": folder / "cache", "PYTHONPATH": checkout}
         for name in ("TMPDIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):  # nothing of it in the user's own
             own[name] = folder / name
             own[name].mkdir(exist_ok=True)
@@ -159,7 +161,10 @@ class Chain:
         for name in ("outputs", "cache"):
             paths[name] = [path for path in self.folders[name].rglob("*") if path.is_file() or not any(path.iterdir())]
         return {
-            f"{name}/{path.relative_to(self.folders[name])}": content(path) for name in paths for path in paths[name]
+            f"{name}/{path.relative_to(self.folders[name])}": content(path)
+            for name in paths
+            for path in paths[name]
+            if BYTECODE not in path.parts
         }
 
 
