@@ -61,6 +61,8 @@ def answers(subject, x):
     except (MemoryError, ServiceError):
         raise
     except Exception as error:  # the model is anybody's
+        if isinstance(error, ValueError) and str(error).startswith(f"{subject.name} cannot answer "):
+            raise  # a file's model has said it
         said = (str(error).strip() or "no message").splitlines()[0]
         kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
         raise ValueError(f"{subject.name} cannot answer about these records ({kind}{said})") from error

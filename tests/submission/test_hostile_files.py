@@ -9,6 +9,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
+from mialib.auditing.asking import answers
 from mialib.auditing.audit import audit
 from mialib.cli import main
 from mialib.submission.openers import open_file
@@ -60,6 +61,12 @@ def test_torchscript_touches_no_file_without_consent(tmp_path, secret, ending):
     np.testing.assert_allclose(vectors[:, 1], 1 / (1 + np.exp(-3)), atol=1e-6)
     open_file(script(Writes(str(harm)), model), OWN).answers(X)
     assert harm.exists()
+
+
+def test_what_a_model_fails_with_is_said_once(tmp_path):
+    subject = open_file(script(Reads(str(tmp_path / "absent")), tmp_path / "model.pt"), OWN)
+    with pytest.raises(ValueError, match=r"^model\.pt cannot answer about these records \(unable to open file"):
+        answers(subject, X)
 
 
 def test_every_door_asks_for_consent(tmp_path, capsys):
