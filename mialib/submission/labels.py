@@ -86,8 +86,8 @@ def class_numbers(labels, n_classes, classes=None):
         numbers, said = numbers - 1, [f"Labels run from 1 to {n_classes}; they are read as from 0 to {n_classes - 1}."]
     elif low < 0 or high >= n_classes:
         raise ValueError(
-            f"labels run from {low:.15g} to {high:.15g}, but prediction vectors have {n_classes} entries; labels must run from 0 "
-            f"to {n_classes - 1}"
+            f"labels run from {low:.15g} to {high:.15g}, but prediction vectors have {n_classes} entries; labels must "
+            f"run from 0 to {n_classes - 1}"
         )
     return numbers.astype(np.int64)[back], said
 
