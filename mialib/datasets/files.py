@@ -157,7 +157,7 @@ def torchvision_files(name):
             raise DataError(f"{name} in {own} cannot be read ({_in_short(error)}){ANOTHER}") from error
     with suppress(Exception):  # what cannot be read is downloaded again, in its place
         return [read(folder, train=train) for train in (True, False)]
-    _check_cache(folder / name)
+    _check_cache(folder / f"{name}.part")  # the folder of this name may be there, and damaged
     before = socket.getdefaulttimeout()
     with working_folder(folder) as partial:
         try:
