@@ -22,7 +22,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from damage import TABLE, X, damaged, sound
+from damage import damaged
+from sound_files import TABLE, X, sound
 
 from mialib.auditing.audit import audit_saved
 from mialib.datasets import catalog

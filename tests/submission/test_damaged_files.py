@@ -7,8 +7,9 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
-from damage import MEMBER, TABLE, VECTORS, X, Y, odd_arrays, sound
+from damage import odd_arrays
 from fuzz_files import make, tried
+from sound_files import MEMBER, TABLE, VECTORS, X, Y, sound
 
 from mialib.submission.doors import named
 from mialib.submission.inputs import Records
