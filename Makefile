@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: book test mutants exercises fuzz chaos refresh clean
+.PHONY: book test mutants exercises fuzz chaos security refresh clean
 
 book: $(INSTALLED)
 	$(BIN)/mia book
@@ -32,6 +32,12 @@ fuzz: $(INSTALLED)
 # Kill commands a hundred times at random moments; fail if any comes out otherwise than undisturbed, or leaves something.
 chaos: $(INSTALLED)
 	$(BIN)/python tests/chaos.py --kills 100
+
+# Faults that are known: of the package's code, and of what is installed (which needs the network).
+security: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet -e ".[security]"
+	$(BIN)/bandit --quiet --recursive --severity-level medium mialib
+	$(BIN)/pip-audit --skip-editable
 
 # Run every chapter at its defaults and write the outputs that are committed and compared.
 refresh: $(INSTALLED)

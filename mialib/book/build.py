@@ -159,6 +159,7 @@ def write_score():
 
     That is ``book/score.md``, the README, heads and verdicts of chapters, and ``book/cover.png``, that of `COVER`.
     """
+    _check_checkout("record")
     line = ledger.score_line()
     score, cover, readme = (shipped(*of) for of in SCORED)
     written = {score: f"{line}\n"}

@@ -113,6 +113,7 @@ def record(arguments):
             path = recorded_path(name, arguments.profile, seed)
             if arguments.anew or not path.exists():
                 print(build.record(name, arguments.profile, seed), flush=True)
+    build.write_score()  # one that was killed may have kept its numbers, and not said so anywhere yet
 
 
 def show_claims(arguments):

@@ -226,7 +226,7 @@ def test_sets_given_the_wrong_way_round_are_pointed_out(rng):
     ("labels", "answers", "sentence"),
     [
         (["low", "high"], None, "labels are no finite numbers, such as 'low'; a regressor predicts numbers"),
-        ([1.0, np.inf], None, "50 of 100 labels are no finite numbers, such as 'inf'"),
+        (["1.0", "inf"], None, "50 of 100 labels are no finite numbers, such as 'inf'"),
         ([2.0, 2.0], None, "all 100 labels are 2; a regressor is audited by values that differ"),
         (None, lambda x: np.where(np.arange(len(x)) == 4, np.nan, x[:, 0]), "the first is that of record 5"),
         (None, lambda x: np.zeros(len(x)), "all 100 of the model's answers are 0; a regressor is audited by"),
