@@ -2,7 +2,7 @@
 
 EXTRAS = {
     **dict.fromkeys(("docutils", "nbclient", "nbformat", "papermill", "psutil"), "book"),
-    **dict.fromkeys(("fastapi", "httpx", "limits", "orjson", "starlette", "tenacity", "uvicorn"), "serve"),
+    **dict.fromkeys(("fastapi", "h11", "httpx", "limits", "orjson", "starlette", "tenacity", "uvicorn"), "serve"),
     **dict.fromkeys(("jinja2", "markupsafe", "onnx", "onnxruntime", "pyarrow", "safetensors", "skops"), "audit"),
     **{name: name for name in ("catboost", "keras", "lightgbm", "xgboost")},
     "distributed": "dask",

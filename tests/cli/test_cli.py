@@ -167,7 +167,7 @@ def test_every_package_that_mialib_imports_is_a_dependency_or_named_with_its_ext
     project = tomllib.loads(Path(mialib.__file__).parents[1].joinpath("pyproject.toml").read_text("utf-8"))["project"]
     named = {"yaml": "pyyaml", "sklearn": "scikit-learn", "xgboost": "xgboost-cpu"}
     comes_with = {"PIL": "matplotlib", "docutils": "jupyter-book", "markupsafe": "jinja2", "nbclient": "papermill"}
-    comes_with |= {"nbformat": "papermill", "starlette": "fastapi"}
+    comes_with |= {"nbformat": "papermill", "starlette": "fastapi", "h11": "uvicorn"}
     imported = set()
     for path in Path(mialib.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
