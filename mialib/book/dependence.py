@@ -12,6 +12,7 @@ from mialib.models.cache import code_sha256
 NO_NUMBER = (
     *("mialib.book", "mialib.plots"),  # show what was measured
     *("mialib.models.cache", "mialib.datasets.files"),  # keep and fetch: sha256 hold what, in a key, in the provenance
+    "mialib.base.extras",  # says what to install
     *("mialib.base.machine", "mialib.service"),  # carry: where a model trains or answers changes no bit, as tests hold
 )
 """Packages and modules that decide no number."""
