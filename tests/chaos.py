@@ -164,7 +164,7 @@ class Chain:
             f"{name}/{path.relative_to(self.folders[name])}": content(path)
             for name in paths
             for path in paths[name]
-            if BYTECODE not in path.parts
+            if BYTECODE not in path.parts and path.name != "times.json"  # of seconds, which may be those committed
         }
 
 
