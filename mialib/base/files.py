@@ -139,11 +139,14 @@ def _is_left(part):
     _, node, pid, token, *_ = part.name.split("-")
     if node == _NODE and int(pid) == os.getpid():
         return token != _TOKEN
-    is_alive = node != _NODE or _is_running(int(pid))
+    is_alive = node != _NODE or is_running(int(pid))
     return not is_alive or time.time() - part.stat().st_mtime > LONGEST
 
 
-def _is_running(pid):
+def is_running(pid):
+    """Return whether a process of this machine, an int, has not ended, as far as that can be known (bool)."""
+    if os.name != "posix":  # where to ask would be to interrupt it
+        return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -17,7 +17,7 @@ def readable(text):
     return _UNREADABLE.sub("\ufffd", text)
 
 
-def one_line(text):
-    """Return a text as one readable line of at most `LONGEST` letters."""
+def one_line(text, most=LONGEST):
+    """Return a text as one readable line of at most so many letters."""
     line = readable(" ".join(text.split()))
-    return line if len(line) <= LONGEST else f"{line[:LONGEST]} …"
+    return line if len(line) <= most else f"{line[:most]} …"

@@ -15,6 +15,7 @@ import pooch
 from mialib.base.archives import check_sizes
 from mialib.base.files import check_writable, working_folder
 from mialib.base.machine import cache_dir, shipped
+from mialib.base.text import one_line
 
 TIMEOUT = 30  # seconds without a byte after which a download is given up
 ANOTHER = ": damaged, or another file; replace it or unset MIALIB_DATA"
@@ -107,9 +108,7 @@ def read_fetched(url, sha256, read, *choices, unpacked=()):
 
 
 def _in_short(error):
-    """Return what an error says in one line of at most 400 letters."""
-    said = " ".join(str(error).split()) or type(error).__name__
-    return said if len(said) <= 400 else said[:400] + " …"
+    return one_line(str(error) or type(error).__name__, 400)
 
 
 def _fetch(url, name, sha256):

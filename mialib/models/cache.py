@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import sys
-import time
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
@@ -21,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mialib.base.files import warn_once, write_files
+from mialib.base.files import sweep, warn_once, write_files
 from mialib.base.machine import cache_dir
 
 USED = "MIALIB_USED"
@@ -102,7 +101,7 @@ def _seal(key, parameters):
 
 
 class ModelCache:
-    """A folder of trained models. What a killed run left half-written is swept out an hour later.
+    """A folder of trained models. What a killed run left half-written is swept out.
 
     Where the folder cannot be written, models are not kept: a UserWarning says so once.
 
@@ -114,11 +113,8 @@ class ModelCache:
 
     def __init__(self, folder=None):
         self.folder = Path(folder) if folder else cache_dir() / "models"
-        hour_ago = time.time() - 3600
-        for partial in self.folder.glob("*/*.part"):
-            with suppress(OSError):
-                if partial.stat().st_mtime < hour_ago:
-                    partial.unlink()
+        for folder in self.folder.glob("*"):
+            sweep(folder)
 
     def path(self, key):
         """Return where the entry of this key stands, or would."""

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from mialib.base.files import is_running
+
 PATIENCE = 30
 """Seconds for which another process may hold the file."""
 
@@ -180,12 +182,4 @@ class AnswerStore:
 def _is_dead(who):
     """Return whether a process of this machine is known to have ended; of another machine's nothing is known."""
     host, pid, _ = who.rsplit(" ", 2)
-    if os.name != "posix" or host != socket.gethostname():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False
+    return host == socket.gethostname() and not is_running(int(pid))
