@@ -101,6 +101,15 @@ def _measured(value):
     return np.nan if value is None else value
 
 
+def which_seeds(runs):
+    """Return which seeds some runs had, in their order: the one (int), or in words (str)."""
+    seeds = [run.origin.seed for run in runs]
+    if len(seeds) == 1:
+        return seeds[0]
+    whole = seeds == list(range(seeds[0], seeds[-1] + 1))
+    return f"{seeds[0]} to {seeds[-1]}" if whole else ", ".join(map(str, seeds))
+
+
 @dataclass(frozen=True)
 class Recording:
     """Runs of one chapter in one profile, in the order of their seeds: targets and splits are drawn anew in each."""
@@ -110,18 +119,17 @@ class Recording:
     @cached_property
     def origin(self):
         """The conditions of all runs (`Origin`)."""
-        seeds = [run.origin.seed for run in self.runs]
-        whole = len(seeds) > 1 and seeds == list(range(seeds[0], seeds[-1] + 1))
-        several = f"{seeds[0]} to {seeds[-1]}" if whole else ", ".join(map(str, seeds))
-        return replace(self.runs[0].origin, seed=several if len(seeds) > 1 else seeds[0])
+        seeds = which_seeds(self.runs)
+        if any(run.numbers.keys() != self.numbers.keys() for run in self.runs):
+            seeds += " (some rows fewer)"
+        return replace(self.runs[0].origin, seed=seeds)
 
     @cached_property
     def numbers(self):
-        """Means over the runs with intervals between these; of a single run, its own (dict of str to Estimate)."""
-        if len(self.runs) == 1:
-            return self.runs[0].numbers
+        """Means over the runs with intervals between these; what one run alone has is its own (dict of str)."""
         names = dict.fromkeys(name for run in self.runs for name in run.numbers)
-        return {name: metrics.mean([run.numbers[name] for run in self.runs if name in run.numbers]) for name in names}
+        found = {name: [run.numbers[name] for run in self.runs if name in run.numbers] for name in names}
+        return {name: metrics.mean(each) if len(each) > 1 else each[0] for name, each in found.items()}
 
     @cached_property
     def arrays(self):

@@ -10,6 +10,7 @@ import jinja2
 
 from mialib.book import chapters, ledger
 from mialib.book.claims import NOT_MEASURED, OUTCOMES, SCOPES, Verdict
+from mialib.book.runs import which_seeds
 
 WAITING = "not measured yet"
 STATES = (*OUTCOMES, WAITING)
@@ -122,9 +123,8 @@ class Row:
         run = verdict.run
         if not (sets := tuple(self.claim.provenances(run))):
             return run.origin.badge
-        n, n_all = len(self.claim.measured(run)), len(run.runs)
-        fewer = f"; measured from {n} of {n_all} seeds" if 0 < n < n_all else ""
-        return replace(run.origin, sets=sets).badge + fewer
+        measuring = [one for one in run.runs if one.numbers.keys() >= set(self.claim.quantities)]
+        return replace(run.origin, sets=sets, seed=which_seeds(measuring or run.runs)).badge
 
 
 class Scoreboard:

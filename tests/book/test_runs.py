@@ -6,6 +6,7 @@ import pytest
 
 from mialib.book.runs import Origin, Recording, Run
 from mialib.datasets.dataset import Provenance
+from mialib.metrics import Estimate
 
 RUN = Run(Origin("toy", "paper", 0, (Provenance("set", "real", "here", "none", "0" * 64),)), {})
 
@@ -18,6 +19,15 @@ def test_what_only_some_seeds_kept_has_a_row_for_these():
     assert found.arrays["b"].tolist() == [[3]]
     assert found.numbers["a"] == pytest.approx(0.6)
     assert found.numbers["b"] == 1
+
+
+def test_what_one_seed_alone_has_is_its_own_number_and_the_badge_says_that_some_have_fewer():
+    alone = Estimate(0.6, 0.5, 0.7)
+    runs = [Run(replace(RUN.origin, seed=s), {"a": 0.1 * s} | ({"b": alone} if s == 1 else {})) for s in range(3)]
+    found = Recording(tuple(runs))
+    assert (found.numbers["b"], found.numbers["b"].low, found.numbers["b"].high) == (alone, 0.5, 0.7)
+    assert found.origin.badge.endswith("seeds 0 to 2 (some rows fewer)")
+    assert Recording(tuple(runs[:1])).origin.badge.endswith("seed 0")
 
 
 def test_what_is_not_defined_survives_json():

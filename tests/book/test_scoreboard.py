@@ -111,11 +111,11 @@ def test_a_strip_has_the_papers_value_and_of_an_order_the_least_step():
         assert strip(claim(Judge("at_least", (0.6,))).verdict(Run(ORIGIN, numbers))) == {}
 
 
-def test_a_row_names_the_data_of_its_claim_and_how_many_seeds_measured_it():
+def test_a_row_names_the_data_of_its_claim_and_the_seeds_that_measured_it():
     numbers = [{"precision": 0.7}, {"precision": 0.8}, {}, {}]
     runs = Recording(tuple(Run(replace(ORIGIN, seed=i), of) for i, of in enumerate(numbers)))
     verdict = claim(Judge("at_least", (0.5,)), data=("location",)).verdict(runs)
-    said = "location · real data · profile paper · seeds 0 to 3; measured from 2 of 4 seeds"
+    said = "location · real data · profile paper · seeds 0 to 1"
     assert Row(verdict, None, True).origin(verdict) == said
 
 
