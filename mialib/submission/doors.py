@@ -3,6 +3,8 @@
 from contextlib import contextmanager
 from pathlib import Path
 
+from mialib.base.text import one_line
+
 MOST = 450
 """Letters of a sentence beside the path of the file; its end counts least."""
 
@@ -34,7 +36,7 @@ def named(path, failure=None, otherwise="cannot be read"):
         if type(error) is ValueError and Path(path).name in said and "\n" not in said:
             if len(said) <= MOST + len(str(path)):
                 raise
-            raise ValueError(_short(said, MOST)) from error
+            raise ValueError(one_line(said, MOST)) from error
         if is_sentence and failure is None:
             raise ValueError(f"{path}: {_in_one_line(error)}") from error
         raise ValueError(f"{path} {failure or otherwise} ({_in_one_line(error)})") from error
@@ -42,9 +44,4 @@ def named(path, failure=None, otherwise="cannot be read"):
 
 def _in_one_line(error):
     """Return what an error says in at most 200 letters: of a trace of TorchScript, the end."""
-    said = " ".join(str(error).split()) or type(error).__name__
-    return _short(said.rpartition("RuntimeError: ")[2], 200)
-
-
-def _short(said, most):
-    return said if len(said) <= most else said[:most] + " …"
+    return one_line((str(error) or type(error).__name__).rpartition("RuntimeError: ")[2], 200)

@@ -155,15 +155,7 @@ def _keras(path, opening):
         return model.predict(x.reshape(len(x), *shape[1:]) if fixed else x, verbose=0)
 
     n_features = int(np.prod(shape[1:])) if fixed else None
-    return Subject(
-        path.name,
-        ask,
-        opening.stand_in,
-        partial=opening.partial,
-        n_features=n_features,
-        task=opening.task,
-        opening=opening,
-    )
+    return Subject.from_answers(path.name, ask, opening, n_features)
 
 
 SAFE = {"keras": (3, 12), "skops": (0, 13)}

@@ -207,7 +207,16 @@ class Subject:
         module = isinstance(model, torch.nn.Module)
         name = type(model).__name__ if module else getattr(model, "__name__", type(model).__name__)
         ask = ask_module if module else model
-        return cls(name, ask, opening.stand_in, partial=opening.partial, task=opening.task, opening=opening)
+        return cls.from_answers(name, ask, opening)
+
+    @classmethod
+    def from_answers(cls, name, ask, opening=PLAIN, n_features=None):
+        """Return as a subject what answers, by a function `ask`, and says neither how it was trained nor of what kind.
+
+        It is what the `Opening` says; stand-ins are trained in the place of its kind.
+        """
+        task, partial = opening.task, opening.partial
+        return cls(name, ask, opening.stand_in, partial=partial, n_features=n_features, task=task, opening=opening)
 
     @classmethod
     def from_remote(cls, remote, opening=PLAIN):

@@ -93,12 +93,4 @@ def _subject(path, opening, ask, n_features=None):
                 raise ValueError(f"{path.name} takes {found[2]} features, and the records have {found[1]}") from error
             raise
 
-    return Subject(
-        path.name,
-        as_asked,
-        opening.stand_in,
-        partial=opening.partial,
-        n_features=n_features,
-        task=opening.task,
-        opening=opening,
-    )
+    return Subject.from_answers(path.name, as_asked, opening, n_features)
