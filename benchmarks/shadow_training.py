@@ -31,7 +31,7 @@ from mialib.base.seeding import children
 from mialib.datasets.catalog import load
 from mialib.datasets.splits import shadow_sets, split
 from mialib.metrics import roc_auc
-from mialib.models import batches, kernels
+from mialib.models import batches, blas
 from mialib.models.kernels import BFloat16
 from mialib.models.stack import NN
 from mialib.models.training import Recipe
@@ -62,7 +62,7 @@ def fastest_products():
         ways = {
             "bmm": lambda a=a, b=b: torch.bmm(a, b),
             "mm": lambda a=a, b=b: [torch.mm(*pair) for pair in zip(a, b, strict=True)],
-            "oneDNN": lambda a=a, b=b: [kernels.onednn(*pair) for pair in zip(a, b, strict=True)],
+            "oneDNN": lambda a=a, b=b: [blas.onednn(*pair) for pair in zip(a, b, strict=True)],
         }
         times = {
             name: min(seconds(lambda of=of: [of() for _ in range(20)]) for _ in range(10)) for name, of in ways.items()
