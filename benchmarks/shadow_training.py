@@ -4,8 +4,8 @@ pip install -e ".[benchmark]"
 python benchmarks/shadow_training.py                # all, a table
 python benchmarks/shadow_training.py --json dense   # one group, as JSON
 
-Each round times every contender once, one after the other, on all cores unless its name says
-otherwise; a ratio is taken within a round. Shown are the median and the range over rounds.
+Each round times every contender once, one after the other, each in a process of its own (contenders.py); a ratio is
+taken within a round. Shown are the median and the range over rounds.
 """
 
 import argparse
@@ -16,24 +16,25 @@ import sys
 import time
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
+from contenders import CONTENDERS
 from sklearn.neural_network import MLPClassifier
-from torch.utils.data import DataLoader, TensorDataset
 
 from mialib.attack.answers import query
 from mialib.attack.experiment import Experiment, run
 from mialib.attack.shadow import ATTACK_RECIPE, ClassAttack
+from mialib.base.machine import processor
 from mialib.base.seeding import children
 from mialib.datasets.catalog import load
 from mialib.datasets.splits import shadow_sets, split
 from mialib.metrics import roc_auc
-from mialib.models import batches, kernels, training
-from mialib.models.cnn import CNN
+from mialib.models import batches, blas
 from mialib.models.kernels import BFloat16
 from mialib.models.stack import NN
-from mialib.models.training import Recipe, fit_blocks
+from mialib.models.training import Recipe
 
 CORES = os.cpu_count()
 
@@ -45,66 +46,53 @@ def seconds(work):
     return time.perf_counter() - started
 
 
-def sgemm(n_threads, n=2048):
-    """Return the multiplications and additions a second of a large product of float32."""
-    torch.set_num_threads(n_threads)
-    a, b, c = (torch.randn(n, n) for _ in range(3))
-    return 2 * n**3 / min(seconds(lambda: torch.mm(a, b, out=c)) for _ in range(10))
+SHAPES = ((100, 600, 128), (600, 100, 128), (100, 128, 100), (128, 100, 100), (100, 100, 128))
+"""Products of a step of the Purchase NN: forward and gradient of the first layer, then of the second, and its delta."""
 
 
-def usual_loop(model, x, y, n_epochs):
-    """Train one model as most code does."""
-    torch.set_num_threads(CORES)
-    optimiser = torch.optim.Adam(model.parameters())
-    loader = DataLoader(TensorDataset(x, y), batch_size=100, shuffle=True)
-    for _ in range(n_epochs):
-        for batch, classes in loader:
-            optimiser.zero_grad()
-            torch.nn.functional.cross_entropy(model(batch), classes).backward()
-            optimiser.step()
+def fastest_products():
+    """Return the milliseconds that the products of a model-epoch take alone, on one thread, and who is fastest in each.
+
+    Contenders are torch's product of matrices and of stacks of five, which are MKL's on most machines, and oneDNN's.
+    """
+    torch.set_num_threads(1)
+    total, winners = 0.0, []
+    for n, k, m in SHAPES:
+        a, b = torch.randn(5, n, k), torch.randn(5, k, m)
+        ways = {
+            "bmm": lambda a=a, b=b: torch.bmm(a, b),
+            "mm": lambda a=a, b=b: [torch.mm(*pair) for pair in zip(a, b, strict=True)],
+            "oneDNN": lambda a=a, b=b: [blas.onednn(*pair) for pair in zip(a, b, strict=True)],
+        }
+        times = {
+            name: min(seconds(lambda of=of: [of() for _ in range(20)]) for _ in range(10)) for name, of in ways.items()
+        }
+        winner = min(times, key=times.get)
+        total += times[winner] / 5 * 100 * 1000
+        winners.append(f"{n} x {k} x {m} {winner} {2 * n * k * m * 5 / times[winner] / 1e9:.0f} GFLOP/s")
+    return total, ", ".join(winners)
 
 
-def ours(recipe, data, index, n_jobs=CORES):
-    """Train models in blocks, nothing from a cache."""
-    seeds, block_size = children(0, len(index)), recipe.architecture.models_a_block
-    for _ in fit_blocks(recipe, data.x, data.y, data.n_classes, index, seeds, block_size, n_jobs):
-        pass
+def contend(group, cores):
+    """Return milliseconds a model-epoch of all contenders of a group on so many cores, and the losses they reach."""
+    found = {}
+    for name in CONTENDERS[group]:
+        command = [sys.executable, str(Path(__file__).parent / "contenders.py"), group, name, "--cores", str(cores)]
+        ended = subprocess.run(command, capture_output=True, text=True)
+        if ended.returncode:
+            print(f"{name}: {ended.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+            continue
+        of = json.loads(ended.stdout.splitlines()[-1])
+        found[f"{name}, {cores} core{'s' * (cores > 1)}"] = of["ms"]
+        found[f"loss: {name}, {cores} core{'s' * (cores > 1)}"] = of["loss"]
+    return found
 
 
-def art(x, y, n_models, n_epochs):
-    """Train ART's shadow models; half of the records are members of each."""
-    from art.attacks.inference.membership_inference import ShadowModels
-    from art.estimators.classification import PyTorchClassifier
-
-    class Classifier(PyTorchClassifier):
-        def fit(self, x, y):
-            super().fit(x, y, batch_size=100, nb_epochs=n_epochs)
-
-    torch.set_num_threads(CORES)
-    model = purchase_network()
-    template = Classifier(
-        model, torch.nn.CrossEntropynegative_loss, (x.shape[1],), 100, optimizer=torch.optim.Adam(model.parameters())
-    )
-    ShadowModels(template, n_models, random_state=0).generate_shadow_dataset(x, np.eye(100, dtype=np.float32)[y])
-
-
-def purchase_network():
-    """Return the paper's NN for Purchase-100, as a torch module."""
-    return torch.nn.Sequential(torch.nn.Linear(600, 128), torch.nn.Tanh(), torch.nn.Linear(128, 100))
-
-
-def cifar_network():
-    """Return the CNN of `mialib.models.cnn`, as a torch module."""
-    nn = torch.nn
-    return nn.Sequential(
-        *(nn.Conv2d(3, 32, 5), nn.Tanh(), nn.MaxPool2d(2), nn.Conv2d(32, 32, 3), nn.Tanh(), nn.MaxPool2d(2)),
-        *(nn.Flatten(), nn.Linear(1152, 128), nn.Tanh(), nn.Linear(128, 10)),
-    )
-
-
-def subsets(data, n_models, size):
-    """Return the training records of each model, shape (n_models, size)."""
-    return np.stack([np.random.default_rng(m).choice(len(data), size, replace=False) for m in range(n_models)])
+def ratios(found, cores):
+    """Return how many times as long others take as stacks do, on so many cores."""
+    of = f", {cores} core{'s' * (cores > 1)}"
+    times = {name.removesuffix(of): ms for name, ms in found.items() if name.endswith(of) and name[:5] != "loss:"}
+    return {f"ratio of {name} to stacks{of}": ms / times["stacks"] for name, ms in times.items() if name != "stacks"}
 
 
 class Patched:
@@ -121,63 +109,32 @@ class Patched:
 
 
 def dense():
-    """Purchase NN, 600-128-100, batch 100, 10,000 records a model: milliseconds a model-epoch."""
-    data, recipe, size = load("purchase", "sample"), Recipe(epochs=10), 10_000
-    index = subsets(data, 20, size)
-    x, y = torch.from_numpy(data.x[index[0]]).float(), torch.from_numpy(data.y[index[0]])
-    per = 1000 / len(index) / recipe.epochs
-    found = {
-        "DataLoader loop": 1000 * seconds(lambda: usual_loop(purchase_network(), x, y, 1)),
-        "stacks, one worker": per * seconds(lambda: ours(recipe, data, index, 1)),
-    }
-    with Patched(training, "MUCH", float("inf")):
-        found["stacks, workers as threads"] = per * seconds(lambda: ours(recipe, data, index))
-    with Patched(training, "MUCH", 0):  # as in a run of the paper's length, whose processes have started
-        ours(replace(recipe, epochs=0), data, index)
-        found["stacks"] = per * seconds(lambda: ours(recipe, data, index))
-    with Patched(batches, "SPARSE", -1), Patched(training, "MUCH", float("inf")):
-        found["stacks, dense products"] = per * seconds(lambda: ours(recipe, data, index))
-        found["stacks, dense products, one worker"] = per * seconds(lambda: ours(recipe, data, index, 1))
-        with Patched(kernels, "LARGE", float("inf")):
-            found["stacks, dense products by torch.bmm, one worker"] = per * seconds(
-                lambda: ours(recipe, data, index, 1)
-            )
-        rounded = replace(recipe, architecture=NN(products=BFloat16()))
-        found["stacks, dense products of bfloat16"] = per * seconds(lambda: ours(rounded, data, index))
-    both = np.concatenate([index[0], np.setdiff1d(np.arange(len(data)), index[0])[:size]])
-    features = data.x[both].astype(np.float32)
-    found["ART ShadowModels"] = 1000 / 2 / 4 * seconds(lambda: art(features, data.y[both], 2, 4))
-    needed = size * (4 * 600 * 128 + 6 * 128 * 100)
-    for name, n_threads, of in (("sgemm, one thread", 1, "stacks, one worker"), ("sgemm", CORES, "stacks")):
-        rate = sgemm(n_threads)
-        found[name] = 1000 * needed / rate
-        dense_name = of.replace("stacks", "stacks, dense products")
-        found[f"share of {name}: {of}"] = found[name] / found[of]
-        found[f"share of {name}: {dense_name}"] = found[name] / found[dense_name]
-    for other in ("DataLoader loop", "ART ShadowModels"):
-        found[f"ratio to {other}"] = found[other] / found["stacks"]
-        found[f"ratio to {other}, dense products"] = found[other] / found["stacks, dense products"]
-    found["ratio of two workers to one"] = found["stacks, one worker"] / found["stacks"]
+    """Purchase NN, 600-128-100, batch 100, 10,000 records a model: milliseconds a model-epoch.
+
+    Records are taken as dense but where a name says otherwise.
+    """
+    found = {}
+    for cores in sorted({1, CORES}):
+        found |= contend("dense", cores)
+        found |= ratios(found, cores)
+    needed, who = fastest_products()
+    found |= {"the products alone, 1 core": needed, "by whom": who}
+    found["share of the products in stacks, 1 core"] = needed / found["stacks, 1 core"]
+    if CORES > 1:
+        for name in ("stacks", "stacks, by their ones"):
+            found[f"{name}: ratio of {CORES} cores to one"] = found[f"{name}, 1 core"] / found[f"{name}, {CORES} cores"]
     return found
 
 
 def images():
     """CIFAR CNN, batch 100, 2,500 images a model: milliseconds a model-epoch."""
-    data, recipe = load("cifar10", "stand-in", n_records=10_000), Recipe(CNN(), epochs=4)
-    index = subsets(data, 4, 2500)
-    x = torch.from_numpy(data.x[index[0]]).permute(0, 3, 1, 2).float().div(255).contiguous()
-    y = torch.from_numpy(data.y[index[0]])
-    per = 1000 / len(index) / recipe.epochs
-    found = {
-        "DataLoader loop": 500 * seconds(lambda: usual_loop(cifar_network(), x, y, 2)),
-        "stacks": per * seconds(lambda: ours(recipe, data, index)),
-        "stacks, one worker": per * seconds(lambda: ours(recipe, data, index, 1)),
-    }
-    rounded = replace(recipe, architecture=CNN(products=BFloat16()))
-    found["stacks, bfloat16"] = per * seconds(lambda: ours(rounded, data, index))
-    found["ratio to DataLoader loop"] = found["DataLoader loop"] / found["stacks"]
-    found["ratio to DataLoader loop, bfloat16"] = found["DataLoader loop"] / found["stacks, bfloat16"]
-    found["ratio of two workers to one"] = found["stacks, one worker"] / found["stacks"]
+    found = {}
+    for cores in sorted({1, CORES}):
+        found |= contend("images", cores)
+        found |= ratios(found, cores)
+    if CORES > 1:
+        for name in ("stacks", "stacks, bfloat16"):
+            found[f"{name}: ratio of {CORES} cores to one"] = found[f"{name}, 1 core"] / found[f"{name}, {CORES} cores"]
     return found
 
 
@@ -299,12 +256,17 @@ def main():
     for name in arguments.group:
         found[name] = summary([GROUPS[name]() for _ in range(arguments.rounds)])
         if not arguments.json:
-            print(f"\n{GROUPS[name].__doc__}\n")
+            print(f"\n{GROUPS[name].__doc__}\n{processor()}, {CORES} cores, torch {torch.__version__}\n")
             for what, value in found[name].items():
                 text = value if isinstance(value, str) else "{median:10.3f}   {low:.3f} to {high:.3f}".format(**value)
                 print(f"{what:70} {text}")
     if arguments.json:
-        machine = {"cores": CORES, "torch": torch.__version__, "cpu": torch.backends.cpu.get_cpu_capability()}
+        machine = {
+            "processor": processor(),
+            "cores": CORES,
+            "torch": torch.__version__,
+            "cpu": torch.backends.cpu.get_cpu_capability(),
+        }
         print(json.dumps({"machine": machine, **found}, indent=1))
 
 

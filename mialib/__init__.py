@@ -3,6 +3,7 @@
 Nothing is imported before it is asked for (PEP 562).
 """
 
+import sys
 from importlib import import_module
 
 HOMES_BY_ROOM = {
@@ -34,6 +35,9 @@ HOMES_BY_ROOM = {
 HOMES = {name: home for home, names in HOMES_BY_ROOM.items() for name in names.split()}
 
 __all__ = [*sorted(HOMES), "metrics", "plots"]
+
+if "joblib.externals.loky.backend.popen_loky_posix" in sys.orig_argv:  # a worker, which outlives a killed parent
+    import_module("mialib.base.signals").end_with_parent()
 
 
 def __getattr__(name):

@@ -30,11 +30,22 @@ def cache_dir():
 
 def processor():
     """Return what the processor of this machine is called (str)."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+@cache
+def is_intel():
+    """Return whether the processor is one of Intel's, as far as the machine says (bool)."""
+    return "Intel" in (_cpuinfo("vendor_id") or platform.processor())
+
+
+def _cpuinfo(name):
+    """Return what Linux says of the first processor under a name, or None."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
+            if line.startswith(name):
                 return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return None
 
 
 @contextmanager

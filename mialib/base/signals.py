@@ -12,6 +12,9 @@ STOPS = (signal.SIGINT, signal.SIGTERM)
 PATIENCE = 3
 """Seconds that what was started has to end by itself."""
 
+PERIOD = 0.5
+"""Seconds between two looks of a worker at whether it still works for anybody."""
+
 
 class _Stop:
     """A handler of signals that ends what this process started, then raises a KeyboardInterrupt with their number."""
@@ -48,6 +51,22 @@ def stoppable():
         for number, handler in before.items():
             if handler is not None:
                 signal.signal(number, handler)
+
+
+def end_with_parent():
+    """End this process, whatever it does, soon after the one that started it is gone, even killed.
+
+    A worker process of joblib whose parent was killed would go on with its task, for hours maybe, and then wait for
+    another. Where processes get no new parent, such as on Windows, nothing is done.
+    """
+    parent = os.getppid()
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(PERIOD)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def call(function, *arguments, **more):

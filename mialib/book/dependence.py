@@ -13,6 +13,7 @@ NO_NUMBER = (
     *("mialib.book", "mialib.plots"),  # show what was measured
     *("mialib.models.cache", "mialib.datasets.files"),  # keep and fetch: sha256 hold what, in a key, in the provenance
     "mialib.base.extras",  # says what to install
+    "mialib.models.blas",  # multiplies: another rounding of the same product, as on another processor
     *("mialib.base.machine", "mialib.service"),  # carry: where a model trains or answers changes no bit, as tests hold
 )
 """Packages and modules that decide no number."""

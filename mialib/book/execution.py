@@ -35,12 +35,12 @@ class Watch(threading.Thread):
     """Looks from time to time how many bytes this process and all that it starts hold together; `peak` is the most.
 
     Chapters train in processes side by side, of which `resource` knows only the largest. What they share counts for
-    each. The watch also ends them all if the process that started this one is gone.
+    each. The watch also ends them all if `parent`, the id of the process that started this one, is gone.
     """
 
-    def __init__(self):
+    def __init__(self, parent):
         super().__init__(daemon=True)
-        self.peak, self._parent = 0, os.getppid()
+        self.peak, self._parent = 0, parent
 
     def run(self):
         """Look until this process ends."""
@@ -51,7 +51,7 @@ class Watch(threading.Thread):
                 with suppress(psutil.Error):
                     held += process.memory_info().rss
             self.peak = max(self.peak, held)
-            if os.getppid() != self._parent:
+            if os.name == "posix" and os.getppid() != self._parent:
                 for process in started:
                     with suppress(psutil.Error):
                         process.kill()
@@ -67,7 +67,7 @@ def measured(source, parameters, environment=None):
     made just before, and its ``cores``.
     A ChapterError has the message of the cell that failed.
     """
-    command = [sys.executable, "-m", "mialib.book.execution", source]
+    command = [sys.executable, "-m", "mialib.book.execution", source, str(os.getpid())]
     environment = {**os.environ, **(environment or {})}
     ended = subprocess.run(command, input=json.dumps(parameters), env=environment, capture_output=True, text=True)
     if ended.returncode:
@@ -76,10 +76,13 @@ def measured(source, parameters, environment=None):
     return json.loads(ended.stdout.splitlines()[-1])
 
 
-def main(source):
-    """Run a notebook with the parameters of standard input; write it, and what that took, to standard output."""
+def main(source, parent):
+    """Run a notebook with the parameters of standard input; write it, and what that took, to standard output.
+
+    `parent` is the id of the process that waits for it (str).
+    """
     rate = round(multiplications_a_core_second())
-    watch, started, before, began = Watch(), time.monotonic(), sum(os.times()[:4]), time.time()
+    watch, started, before, began = Watch(int(parent)), time.monotonic(), sum(os.times()[:4]), time.time()
     watch.start()
     with working_folder(cache_dir() / "runs") as folder:
         used = folder / "models"

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-LARGE = 2_000_000
-"""Multiplications in one model's product from which oneDNN is asked for it, model by model."""
+from mialib.models.blas import onednn, onednn_takes
 
 WHOLE = 32
 """Numbers of float32 that torch works on at once; what is left over is rounded otherwise."""
@@ -35,26 +34,6 @@ def aligned(values):
 def filled_up(values):
     """Return all numbers of values of `aligned_empty`, with what fills them up: a 1-D view."""
     return values.as_strided((len(values) * values.stride(0),), (1,))
-
-
-def onednn_takes(a, b):
-    """Return whether oneDNN computes ``a @ b`` faster than torch's own batched product; autograd cannot follow it.
-
-    On a CPU with AVX-512 that is not Intel's it takes half the time (258 against 117 GFLOP/s on a core, 2048^3), since
-    MKL, which torch's own products call, does not use those instructions there.
-    """
-    return (
-        a.device.type == "cpu"
-        and not torch.is_grad_enabled()
-        and a.shape[1] * a.shape[2] * b.shape[2] >= LARGE
-        and torch.backends.mkldnn.is_available()
-        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    )
-
-
-def onednn(a, b, bias=None):
-    """Return ``a @ b + bias`` of matrices, by oneDNN."""
-    return torch.ops.mkldnn._linear_pointwise(a, b.t(), bias, "none", [], "")
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from mialib.submission.onnx_files import open_onnx
 from mialib.submission.refits import OnPlatform, as_numbers
 from mialib.submission.subjects import CONSENT, PLAIN, Subject
 from mialib.submission.torch_files import open_torch
+from mialib.submission.trees import check_estimator
 
 
 def open_file(path, opening=PLAIN):
@@ -88,7 +89,9 @@ def _skops(path, opening):
     if untrusted := asked - trusted:
         flags = " ".join(f"--trust {name}" for name in sorted(untrusted))
         raise ValueError(f"{path} holds types that are not known to be safe; if you know them, say {flags}")
-    return Subject.from_estimator(io.load(path, trusted=sorted(trusted)), path.name, opening)
+    model = io.load(path, trusted=sorted(trusted))
+    check_estimator(model)
+    return Subject.from_estimator(model, path.name, opening)
 
 
 def _check_safe(path, package):

@@ -1,11 +1,13 @@
-"""Trees in files of boosters: that they are trees, before a library that does not check it follows them.
+"""Trees in files: that they are trees, before a library that does not check it follows them.
 
-XGBoost and LightGBM crash, or never end, where a node points at itself or at none, or where a list is cut short.
+XGBoost, LightGBM and scikit-learn crash, or never end, where a node points at itself or at none, or where a list is cut
+short.
 """
 
 import json
 import re
 from itertools import pairwise
+from types import FunctionType, ModuleType
 
 import numpy as np
 
@@ -34,6 +36,44 @@ def check_trees(name, left, right, n_features, features):
         reached += [child for child in (int(left[node]), int(right[node])) if child >= 0]
     if not (len(left) == len(right) == len(features)) or (features[seen] >= n_features).any() or (features < 0).any():
         raise ValueError(f"{name} asks for features that are not among its {n_features}")
+
+
+def check_estimator(model):
+    """Raise a ValueError if a tree anywhere in a fitted model is none, or asks for more features than its model has."""
+    from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
+    from sklearn.tree._tree import Tree
+
+    parts, seen = [(model, np.inf)], set()
+    while parts:
+        part, n_features = parts.pop()
+        if id(part) in seen or isinstance(part, type | ModuleType | FunctionType):
+            continue
+        seen.add(id(part))
+        if isinstance(part, Tree):
+            n_features = min(n_features, part.n_features)
+            _check_children(part.children_left, part.children_right, n_features, part.feature)
+        elif isinstance(part, TreePredictor):
+            inner = part.nodes["is_leaf"] == 0
+            sides = (np.where(inner, part.nodes[side].astype(np.int64), -1) for side in ("left", "right"))
+            _check_children(*sides, n_features, part.nodes["feature_idx"])
+        own = vars(part).get("n_features_in_", n_features) if hasattr(part, "__dict__") else n_features
+        parts += [(of, own) for of in _held(part)]
+
+
+def _held(part):
+    """Return what a part of a fitted model holds itself, as far as that can be models."""
+    if isinstance(part, list | tuple | set):
+        return part
+    if isinstance(part, np.ndarray):
+        return part.ravel() if part.dtype.kind == "O" else ()
+    return part.values() if isinstance(part, dict) else getattr(part, "__dict__", {}).values()
+
+
+def _check_children(left, right, n_features, features):
+    """Raise a ValueError unless arrays of children, negative for none of both, make a tree of known features."""
+    if not len(left) or ((left < 0) != (right < 0)).any():
+        raise ValueError("a tree of it has no nodes, or nodes with one child")
+    check_trees("a tree of it", left, right, n_features, np.where(left < 0, 0, features))
 
 
 def check_xgboost(content):

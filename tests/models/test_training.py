@@ -7,10 +7,10 @@ import torch
 from mialib.base.seeding import child, children
 from mialib.datasets.dataset import Dataset
 from mialib.datasets.generated import binary_records, images
-from mialib.models import training
+from mialib.models import blas, training
 from mialib.models.batches import is_sparse
+from mialib.models.blas import LARGE
 from mialib.models.cnn import CNN
-from mialib.models.kernels import LARGE
 from mialib.models.stack import NN, ReLU
 from mialib.models.training import SGD, Adam, Recipe, _Shuffled, fit_blocks, fit_stack
 
@@ -80,6 +80,17 @@ def test_a_stack_equals_models_trained_one_by_one(kind):
     ]
     np.testing.assert_array_equal(together, alone)
     assert not np.array_equal(together[0], together[1])
+
+
+@pytest.mark.parametrize("kind", ["large"], indirect=True)
+def test_so_it_does_by_either_library(kind, monkeypatch):
+    """Where the processor is another's, large products are another library's, which rounds otherwise."""
+    by_library = []
+    for is_intel in (True, False):
+        monkeypatch.setattr(blas, "is_intel", lambda is_intel=is_intel: is_intel)
+        test_a_stack_equals_models_trained_one_by_one(kind)
+        by_library.append(kind.together())
+    np.testing.assert_allclose(*by_library, atol=1e-4)
 
 
 def test_a_stack_equals_a_plain_pytorch_loop(data, index):

@@ -9,12 +9,17 @@ import pandas as pd
 import pytest
 from damage import odd_arrays
 from fuzz_files import make, tried
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.tree import DecisionTreeClassifier
+from skops import io as skops
 from sound_files import MEMBER, TABLE, VECTORS, X, Y, sound
 
 from mialib.submission.doors import named
 from mialib.submission.inputs import Records
 from mialib.submission.openers import open_file
 from mialib.submission.saved import SavedAnswers
+from mialib.submission.subjects import Opening
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +203,35 @@ def test_trees_of_lightgbm_that_are_none_do_not_crash_it(folder, doors, tmp_path
     (tmp_path / "m.txt").write_text(text.replace(old, new, 1))
     with pytest.raises(ValueError, match=r"m\.txt is no model of LightGBM, or it is damaged"):
         open_file(tmp_path / "m.txt")
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "node", "value"),
+    [
+        (DecisionTreeClassifier, "left_child", 0, 0),  # which never ends
+        (DecisionTreeClassifier, "right_child", 0, 10**6),
+        (DecisionTreeClassifier, "right_child", 0, -1),
+        (DecisionTreeClassifier, "feature", 0, 3),
+        (DecisionTreeClassifier, "feature", 0, -5),
+        (HistGradientBoostingClassifier, "left", 0, 10**6),
+        (HistGradientBoostingClassifier, "feature_idx", 0, 3),
+    ],
+)
+def test_trees_of_scikit_learn_that_are_none_do_not_crash_it(tmp_path, kind, field, node, value):
+    x = np.random.default_rng(0).random((60, 3))
+    model = kind(random_state=0).fit(x, x[:, 0] > 0.5)
+    skops.dump(model, tmp_path / "sound.skops")
+    types = tuple(skops.get_untrusted_types(file=tmp_path / "sound.skops"))
+    assert open_file(tmp_path / "sound.skops", Opening(trust=types)).answers(x)[0].shape == (60, 2)
+    if kind is DecisionTreeClassifier:
+        state = model.tree_.__getstate__()
+        state["nodes"][field][node] = value
+        model.tree_.__setstate__(state)
+    else:
+        model._predictors[0][0].nodes[field][node] = value
+    skops.dump(make_pipeline(model), tmp_path / "m.skops")
+    with pytest.raises(ValueError, match=r"m\.skops is no file of skops, or it is damaged \((a tree|it)"):
+        open_file(tmp_path / "m.skops", Opening(trust=types))
 
 
 def test_boosters_of_every_kind_are_still_opened(tmp_path):
