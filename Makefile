@@ -15,7 +15,6 @@ test: $(INSTALLED)
 	$(BIN)/lint-imports
 	rm -rf _build/test-cache
 	MIALIB_CACHE=$(CURDIR)/_build/test-cache $(BIN)/python -m pytest tests book -n 2 --dist loadfile --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg
-	$(BIN)/jupyter-book build -W --keep-going .
 
 # Plant the faults of tests/mutants.yaml, one at a time; fail if no test finds one.
 mutants: $(INSTALLED)
