@@ -1,6 +1,7 @@
 """The book: chapters run, recorded, refreshed, and built into HTML."""
 
 import json
+import math
 import os
 import platform
 import re
@@ -35,6 +36,9 @@ COVER = "shadow_training"
 SCORED = (("book", "score.md"), ("book", "cover.png"), ("README.md",))
 """Where readers look for the score, besides the chapters."""
 
+ONE_CORE = {"OMP_NUM_THREADS": "1", "LOKY_MAX_CPU_COUNT": "1"}
+"""Environment of a chapter that has one core: threads and processes of its own would only wait for each other."""
+
 REPOSITORY = "https://github.com/mialib/mialib"
 
 
@@ -45,7 +49,8 @@ def build(folder, profile="sample", n_jobs=None, cluster=None):
     that was killed goes on where it stopped. A chapter that fails leaves a page that says why, and the others go on.
 
     The folder is made anew; the committed chapters stay as they are. At most `n_jobs` chapters run at the same time, by
-    default one for every two cores; `cluster` is the address of a Dask scheduler that trains the models.
+    default two, or one for every two of many cores; if they are as many as cores, each keeps to one. `cluster` is the
+    address of a Dask scheduler that trains the models.
 
     Returns
     -------
@@ -62,8 +67,12 @@ def build(folder, profile="sample", n_jobs=None, cluster=None):
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(shipped(name), folder / name)
     overviews = {name: parameters.pop(name) for name in OVERVIEWS}
+    cores = os.cpu_count() or 1
+    n_jobs = n_jobs or min(cores, max(2, cores // 2))
     environment = {CLUSTER: cluster} if cluster else {}
-    failures = run_side_by_side(folder / "book", parameters, environment, n_jobs or max(1, (os.cpu_count() or 1) // 2))
+    if 1 < cores <= n_jobs:
+        environment |= ONE_CORE
+    failures = run_side_by_side(folder / "book", parameters, environment, n_jobs)
     for name, given in overviews.items():
         overview = folder / "book" / f"{name}.ipynb"
         chapters.execute(overview, overview, given)
@@ -73,11 +82,17 @@ def build(folder, profile="sample", n_jobs=None, cluster=None):
 def run_side_by_side(pages, parameters, environment, n_jobs):
     """Run chapters, at most `n_jobs` at a time and as far as memory allows, and put them into the folder `pages`.
 
-    `parameters` and the returned failures are dicts by chapter; `environment` holds variables for the runs.
+    `parameters` and the returned failures are dicts by chapter; `environment` holds variables for the runs. The longest
+    come first, so that none runs alone at the end.
     """
-    waiting, running, failures = list(parameters), {}, {}
     free = psutil.virtual_memory().available
     expected = {name: costs.cost(name, of) for name, of in parameters.items()}
+    at_defaults = json.loads(shipped("book", "times.json").read_text(encoding="utf-8"))
+    seconds = {
+        name: 3600 * of.hours if of and parameters[name] else at_defaults.get(name, math.inf)
+        for name, of in expected.items()
+    }
+    waiting, running, failures = sorted(parameters, key=seconds.get, reverse=True), {}, {}
     needs = {
         name: 2**20 * (of.memory if of else 4096) for name, of in expected.items()
     }  # a guess where none is recorded

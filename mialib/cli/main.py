@@ -179,7 +179,7 @@ def parser():
     option("-o", "--output", type=Path, help="by default CHAPTER.out.ipynb")
     option = command("book", whole_book)
     option("--profile", default="sample")
-    option("--jobs", type=_from_one, metavar="N", help="chapters at the same time; by default one for two cores")
+    option("--jobs", type=_from_one, metavar="N", help="chapters at the same time; by default 2, or half the cores")
     option("--dry-run", action="store_true", help="only say what it would take")
     option("--cluster", metavar="ADDRESS", help=CLUSTER_HELP)
     option = command("sweep", sweep)

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from mialib.attack import shadow
 from mialib.attack.answers import Answers, Inference
 from mialib.auditing.audit import Settings, audit, audit_saved
 from mialib.auditing.findings import Findings
@@ -75,14 +78,14 @@ def test_the_records_that_would_decide_do(rng):
     assert decided / tries > 0.5
 
 
-def test_answers_that_say_nothing_are_said_to_leak_in_few_audits():
+def test_answers_that_say_nothing_are_said_to_leak_in_few_audits(monkeypatch):
     """Of 200 models that know nothing of membership at most 5 %, and their error, are said to leak."""
+    monkeypatch.setattr(shadow, "ATTACK_RECIPE", replace(shadow.ATTACK_RECIPE, steps=60))  # nothing to learn
     rng, outcomes = np.random.default_rng(7), []
     for seed in range(200):
         vectors, labels = rng.dirichlet(np.ones(2), 60), rng.integers(0, 2, 60)
         saved = SavedAnswers(vectors, labels, rng.permutation(60) < 30, np.zeros(60, bool))
         found = Findings("noise", Answers(labels, vectors.astype(np.float32), saved.member), seed=seed)
-        vars(found)["attacks"] = found._case().run([name for name in ATTACKS if "half" not in name])
         outcomes.append(found.verdict.outcome)
     assert outcomes.count(LEAKS) / 200 <= FAMILY + 3 * np.sqrt(FAMILY * (1 - FAMILY) / 200)
     assert NO_LEAK not in outcomes

@@ -208,11 +208,26 @@ def test_what_a_profile_has_under_a_seed_holds_for_that_seed_alone():
     assert searches == [1000, 300, 300]
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A folder for a small run of a chapter, and the cache of the models that its tests share."""
+    return tmp_path_factory.mktemp("small")
+
+
+@pytest.fixture
+def shared_cache(small, own_cache, monkeypatch):
+    monkeypatch.setenv("MIALIB_CACHE", str(small / "cache"))
+
+
+SMALL = {"size": 400, "n_shadow": 3, "epochs": 50, "early_epochs": 10, "seed": 7}
+
+
 @pytest.mark.parametrize("folder", [".", "book"], ids=["root", "book"])
-def test_papermill_runs_a_chapter_from_both_places(tmp_path, folder):
+def test_papermill_runs_a_chapter_from_both_places(small, shared_cache, folder):
     source = Path("location.ipynb") if folder == "book" else Path("book", "location.ipynb")
-    out = tmp_path / "out.ipynb"
-    command = [sys.executable, "-m", "papermill", source, out, "-p", "n_shadow", "4", "-p", "seed", "7"]
+    out = small / f"{Path(folder).name}.ipynb"
+    given = [word for name, value in SMALL.items() for word in ("-p", name, str(value))]
+    command = [sys.executable, "-m", "papermill", source, out, *given]
     subprocess.run(command, cwd=ROOT / folder, check=True, capture_output=True)
     run = runs.run_in_notebook(out)
     assert run.origin.seed == 7
@@ -239,13 +254,13 @@ def test_bad_parameters_are_one_clear_sentence_and_leave_nothing(tmp_path, chapt
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("epochs", ["100", "0"], ids=["as committed", "untrained"])
-def test_a_broken_verdict_fails_the_notebook_test(tmp_path, epochs):
-    notebook = (ROOT / "book" / "location.ipynb").read_text(encoding="utf-8")
-    assert "epochs: int = 100 " in notebook
-    (tmp_path / "location.ipynb").write_text(
-        notebook.replace("epochs: int = 100 ", f"epochs: int = {epochs} "), encoding="utf-8"
-    )
+@pytest.mark.parametrize("epochs", ["50", "0"], ids=["as committed", "untrained"])
+def test_a_broken_verdict_fails_the_notebook_test(tmp_path, small, shared_cache, epochs):
+    if not (committed := small / "committed.ipynb").exists():
+        chapters.execute(chapters.path("location"), committed, SMALL)
+    notebook = committed.read_text(encoding="utf-8")
+    assert notebook.count('"epochs = 50\\n"') == 1
+    (tmp_path / "location.ipynb").write_text(notebook.replace('"epochs = 50', f'"epochs = {epochs}'), encoding="utf-8")
     sanitise = ["--nbval-current-env", "--nbval-sanitize-with", ROOT / "tests" / "nbval.cfg"]
     command = [
         sys.executable,
@@ -259,18 +274,22 @@ def test_a_broken_verdict_fails_the_notebook_test(tmp_path, epochs):
         tmp_path / "location.ipynb",
     ]
     ended = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert ended.returncode == (0 if epochs == "100" else 1), ended.stdout
+    assert ended.returncode == (0 if epochs == "50" else 1), ended.stdout
     if epochs == "0":
         assert "Cell outputs differ" in ended.stdout
         assert "chapter.check(numbers)" in ended.stdout
 
 
 def test_a_book_with_a_warning_does_not_build(tmp_path, capfd):
-    for name in ("_config.yml", "_toc.yml"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    shutil.copytree(ROOT / "book", tmp_path / "book")
-    with (tmp_path / "book" / "intro.md").open("a", encoding="utf-8") as page:
-        page.write("\n[nowhere](nowhere.md)\n")
+    """A single page of it; `site` of test_sphinx_ext.py builds them all."""
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/intro\n", encoding="utf-8")
+    shutil.copy(ROOT / "_config.yml", tmp_path)
+    shutil.copytree(ROOT / "book" / "_static", tmp_path / "book" / "_static")
+    shutil.copy(ROOT / "book" / "references.bib", tmp_path / "book")
+    page = tmp_path / "book" / "intro.md"
+    page.write_text("# A book\n\nOf one page.\n", encoding="utf-8")
+    assert build.build_html(tmp_path).exists()
+    page.write_text("# A book\n\n[nowhere](nowhere.md)\n", encoding="utf-8")
     with pytest.raises(ChapterError, match="the book did not build"):
         build.build_html(tmp_path)
     assert "nowhere.md" in capfd.readouterr().err

@@ -31,13 +31,17 @@ def as_committed(monkeypatch):
     return asked
 
 
-def test_a_build_runs_every_chapter_in_its_profile_and_leaves_the_committed_ones_alone(tmp_path, as_committed):
+def test_a_build_runs_every_chapter_in_its_profile_and_leaves_the_committed_ones_alone(
+    tmp_path, as_committed, monkeypatch
+):
+    monkeypatch.setattr(build, "build_html", lambda folder: folder)  # the next test has one
     before = {path: path.read_bytes() for path in CHAPTERS}
-    page, failures = build.build(tmp_path / "build", "paper", 1, "tcp://cluster:1")
-    assert (page.exists(), failures) == (True, {})
-    assert (page.parent / "book" / "location.html").exists()
+    assert build.build(tmp_path / "build", "paper", 1, "tcp://cluster:1") == (tmp_path / "build", {})
     names = [name for name, _, _ in as_committed]
-    assert names == [path.stem for path in chapters.paths()]
+    assert sorted(names[:-2]) == sorted(chapters.measuring())
+    assert tuple(names[-2:]) == chapters.OVERVIEWS
+    hours = [costs.cost(name, parameters).hours for name, parameters, _ in as_committed[:-2]]
+    assert hours == sorted(hours, reverse=True)
     for name, parameters, environment in as_committed[:-2]:
         assert parameters == chapters.profile_parameters(name, "paper")
         assert environment == {"MIALIB_CLUSTER": "tcp://cluster:1"}
@@ -54,6 +58,8 @@ def test_a_chapter_that_fails_leaves_a_page_that_says_so_and_the_others_go_on(tm
 
     monkeypatch.setattr(build, "executed", failing)
     page, failures = build.build(tmp_path / "build", "paper", 2)
+    assert page.exists()
+    assert (page.parent / "book" / "noise.html").exists()
     assert failures == {name: f"{name}: DataError: no file" for name in ("location", "texas")}
     text = re.sub("<[^>]+>", "", (page.parent / "book" / "texas.html").read_text(encoding="utf-8"))
     assert "This chapter did not run to its end:" in text
@@ -63,6 +69,26 @@ def test_a_chapter_that_fails_leaves_a_page_that_says_so_and_the_others_go_on(tm
         "texas",
         *chapters.OVERVIEWS,
     }
+
+
+@pytest.mark.parametrize(
+    ("cores", "n_jobs", "expected"),
+    [
+        (1, None, (1, {})),
+        (2, None, (2, build.ONE_CORE)),
+        (2, 1, (1, {})),
+        (8, None, (4, {})),
+        (8, 9, (9, build.ONE_CORE)),
+    ],
+)
+def test_as_many_chapters_as_cores_keep_to_one_each(tmp_path, monkeypatch, cores, n_jobs, expected):
+    given = []
+    monkeypatch.setattr(build.os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(build, "run_side_by_side", lambda pages, parameters, *how: given.extend(how))
+    monkeypatch.setattr(build, "build_html", lambda folder: folder)
+    monkeypatch.setattr(chapters, "execute", lambda *_: None)
+    build.build(tmp_path / "build", n_jobs=n_jobs)
+    assert tuple(reversed(given)) == expected
 
 
 def test_chapters_run_side_by_side_where_memory_allows(tmp_path, monkeypatch):
@@ -85,7 +111,7 @@ def test_chapters_run_side_by_side_where_memory_allows(tmp_path, monkeypatch):
         return Executed(path, {})
 
     monkeypatch.setattr(build, "executed", run)
-    assert build.run_side_by_side(tmp_path, {name: {} for name in names}, {}, 3) == {}
+    assert build.run_side_by_side(tmp_path, {name: {"seed": 0} for name in names}, {}, 3) == {}
     assert frozenset(("location", "noise")) in together
     assert frozenset(("cifar",)) in together  # more than there is: alone, rather than never
     assert most[0] == 20
