@@ -1,10 +1,11 @@
 # Two commands, each with its own set-up: `make book` and `make test`.
+# What they install is in requirements/, with hashes; LATEST=1 takes the newest versions that pyproject.toml allows.
 PYTHON ?= python3
-VENV ?= .venv
+VENV ?= $(if $(LATEST),_build/latest,.venv)
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: book test mutants exercises fuzz chaos security refresh clean
+.PHONY: book test mutants exercises fuzz chaos security refresh lock dist clean
 
 book: $(INSTALLED)
 	$(BIN)/mia book
@@ -43,9 +44,28 @@ security: $(INSTALLED)
 refresh: $(INSTALLED)
 	$(BIN)/mia refresh
 
-$(INSTALLED): pyproject.toml
+# Choose the versions anew, for Python 3.11 to 3.13; pip that is told no index but the usual one finds their hashes.
+lock: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python requirements/lock.py $(OPTIONS)
+
+# Build what is released, and fail if something is in it that does not belong there.
+dist: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet build twine
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+
+LOCKED := requirements/lock.txt requirements/torch.txt
+
+$(INSTALLED): pyproject.toml $(LOCKED)
 	$(PYTHON) -m venv $(VENV)
+ifdef LATEST
 	$(BIN)/python -m pip install --quiet -e ".[test]"
+else
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes $(LOCKED:%=-r %)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+endif
 	touch $@
 
 clean:
