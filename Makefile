@@ -5,7 +5,7 @@ VENV ?= $(if $(LATEST),_build/latest,.venv)
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: book test mutants exercises fuzz chaos security refresh lock dist clean
+.PHONY: book test units html mutants exercises fuzz chaos security refresh lock dist clean
 
 book: $(INSTALLED)
 	$(BIN)/mia book
@@ -16,6 +16,14 @@ test: $(INSTALLED)
 	$(BIN)/lint-imports
 	rm -rf _build/test-cache
 	MIALIB_CACHE=$(CURDIR)/_build/test-cache $(BIN)/python -m pytest tests book -n 2 --dist loadfile --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg
+	$(BIN)/jupyter-book build -W --keep-going .
+
+# The unit tests alone.
+units: $(INSTALLED)
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile
+
+# The pages from the outputs that are committed, in _build/html.
+html: $(INSTALLED)
 	$(BIN)/jupyter-book build -W --keep-going .
 
 # Plant the faults of tests/mutants.yaml, one at a time; fail if no test finds one.

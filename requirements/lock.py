@@ -11,7 +11,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 FOR_GPUS = re.compile(r"(torch|torchvision|triton|nvidia-[\w-]+|cuda-[\w-]+)==")
-COMMAND = "uv pip compile pyproject.toml requirements/build.in --extra test --universal --generate-hashes --no-header"
+COMMAND = "uv pip compile pyproject.toml --extra test --universal --generate-hashes --no-header"
 
 
 def main(options):
