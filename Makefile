@@ -1,12 +1,13 @@
 # Two commands, each with its own set-up: `make book` and `make test`.
+# What they install is in requirements/, with hashes; LATEST=1 takes the newest versions that pyproject.toml allows.
 PYTHON ?= python3
-VENV ?= .venv
+VENV ?= $(if $(LATEST),_build/latest,.venv)
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # Of two workers each has a core; threads and processes of their own would only wait for each other.
 ONE_CORE := OMP_NUM_THREADS=1 LOKY_MAX_CPU_COUNT=1
 
-.PHONY: book test mutants exercises fuzz chaos security refresh clean
+.PHONY: book test units html mutants exercises fuzz chaos security refresh lock dist clean
 
 book: $(INSTALLED)
 	$(BIN)/mia book
@@ -17,6 +18,14 @@ test: $(INSTALLED)
 	$(BIN)/lint-imports
 	rm -rf _build/test-cache
 	$(ONE_CORE) MIALIB_CACHE=$(CURDIR)/_build/test-cache $(BIN)/python -m pytest tests book -n 2 --dist loadfile --no-loadscope-reorder --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg
+
+# The unit tests alone.
+units: $(INSTALLED)
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile
+
+# The pages from the outputs that are committed, in _build/html.
+html: $(INSTALLED)
+	$(BIN)/jupyter-book build -W --keep-going .
 
 # Plant the faults of tests/mutants.yaml, one at a time; fail if no test finds one.
 mutants: $(INSTALLED)
@@ -44,9 +53,28 @@ security: $(INSTALLED)
 refresh: $(INSTALLED)
 	$(BIN)/mia refresh
 
-$(INSTALLED): pyproject.toml
+# Choose the versions anew, for Python 3.11 to 3.13; pip that is told no index but the usual one finds their hashes.
+lock: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python requirements/lock.py $(OPTIONS)
+
+# Build what is released, and fail if something is in it that does not belong there.
+dist: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet build twine
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+
+LOCKED := requirements/lock.txt requirements/torch.txt
+
+$(INSTALLED): pyproject.toml $(LOCKED)
 	$(PYTHON) -m venv $(VENV)
+ifdef LATEST
 	$(BIN)/python -m pip install --quiet -e ".[test]"
+else
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes $(LOCKED:%=-r %)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+endif
 	touch $@
 
 clean:

@@ -98,7 +98,7 @@ def cell(value):
     """Return a value as a table shows it; a dash for what is not defined."""
     if value is None:
         return "–"
-    if isinstance(value, bool | np.bool):
+    if isinstance(value, bool | np.bool_):
         return "yes" if value else "not shown"
     return number(value) if isinstance(value, float | np.floating) else str(value)
 

@@ -1,7 +1,7 @@
 """Which extra of mialib brings a package that is not there."""
 
 EXTRAS = {
-    **dict.fromkeys(("docutils", "nbclient", "nbformat", "papermill", "psutil"), "book"),
+    **dict.fromkeys(("docutils", "nbclient", "nbformat", "papermill", "psutil", "torchvision"), "book"),
     **dict.fromkeys(("fastapi", "h11", "httpx", "limits", "orjson", "starlette", "tenacity", "uvicorn"), "serve"),
     **dict.fromkeys(("jinja2", "markupsafe", "onnx", "onnxruntime", "pyarrow", "safetensors", "skops"), "audit"),
     **{name: name for name in ("catboost", "keras", "lightgbm", "xgboost")},

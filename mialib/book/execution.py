@@ -157,11 +157,6 @@ def _keep(folder, chapter, notebook, took):
     return found
 
 
-def all_kept():
-    """Return the folders of all runs that are kept, a list of Path."""
-    return [path.parent for path in sorted((cache_dir() / "chapters").glob("*/took.json"))]
-
-
 def folder_of(chapter, parameters):
     """Return where a notebook's run is kept, named by everything that decides what it shows with some parameters."""
     cells = nbformat.read(chapter, as_version=4).cells

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mialib import metrics
-from mialib.base.machine import shipped
+from mialib.base.machine import cache_dir, shipped
 from mialib.datasets.dataset import Provenance, join_provenances
 from mialib.metrics import Estimate
 
@@ -182,3 +182,8 @@ def runs_in_book(folder):
     """Return the runs that the executed chapters of a folder hold, a dict from chapter to `Run`."""
     runs = [run_in_notebook(path) for path in sorted(Path(folder).glob("*.ipynb"))]
     return {run.origin.chapter: run for run in runs if run}
+
+
+def all_kept():
+    """Return the folders of all executed chapters that the cache keeps, a list of Path."""
+    return [path.parent for path in sorted((cache_dir() / "chapters").glob("*/took.json"))]

@@ -8,6 +8,7 @@ from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 
 from mialib.base.machine import shipped
+from mialib.book import reproduce
 from mialib.book.glossary import link, read_terms
 from mialib.book.pages import keep_framed
 from mialib.book.runs import RECORDED, recorded
@@ -31,6 +32,8 @@ def _add(app, docname, source):
             cell.source = text
         notebook.cells.append(nbformat.v4.new_markdown_cell(run_again(Path(docname).name)))
         source[0] = nbformat.writes(notebook)
+    elif reproduce.MARK in source[0]:
+        source[0] = source[0].replace(reproduce.MARK, reproduce.how(_recorded))
 
 
 def _inline_math(translator, node):

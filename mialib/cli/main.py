@@ -138,7 +138,7 @@ def cache(arguments):
     import shutil
 
     from mialib.base.machine import cache_dir
-    from mialib.book.execution import all_kept
+    from mialib.book.runs import all_kept
     from mialib.models.cache import ModelCache
 
     models = ModelCache()

@@ -144,7 +144,7 @@ def test_without_extras_every_verb_works_or_names_its_own():
         "audit x.onnx --in a.csv --out b.csv": "audit",
         "serve location --source stand-in": "serve",
         **dict.fromkeys(("run location", "book --dry-run", "sweep location -g seed=0", "refresh", "record"), "book"),
-        "cache": "book",
+        "cache": None,
     }
     code = (
         "import json, sys\n"
