@@ -29,6 +29,13 @@ BROKEN = "[...document.images].filter(i => i.complete && !i.naturalWidth).map(i 
 
 
 class Quiet(SimpleHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/favicon.ico":  # which a browser asks for by itself, once
+            self.send_response(204)
+            self.end_headers()
+        else:
+            super().do_GET()
+
     def log_message(self, *_):
         pass
 
