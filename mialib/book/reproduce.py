@@ -8,7 +8,7 @@ from mialib.book import chapters, ledger
 from mialib.book.runs import RECORDED, recorded, recordings, run_in_notebook, which_seeds
 
 MARK = "<!-- figures -->"
-"""Where a page has the table of `how`."""
+"""Where a page has the list of `how`."""
 
 
 def sha256(run):
@@ -18,21 +18,20 @@ def sha256(run):
 
 
 def how(spoken):
-    """Return, as a table in Markdown, where each figure and table of the paper is made again.
+    """Return, as a list in Markdown, where each figure and table of the paper is made again.
 
-    Its columns: chapter, command, how long that takes by `spoken`, a function of a chapter's name, which seeds are
-    recorded, and the sha256 of what was measured from the first.
+    Each entry has the chapter, which seeds are recorded, how long that takes by `spoken`, a function of a chapter's
+    name, the commands, and the sha256 of what was measured from the first seed.
     """
-    rows = ["| of the paper | chapter and command | takes | recorded seeds | sha256 of the first seed's numbers |"]
-    rows += ["|---|---|---|---|---|"]
+    entries = []
     for name, items in _items().items():
         runs = recorded(name).runs
         seed = runs[0].origin.seed
-        command = f"mia run {name} --profile {RECORDED} -p seed={seed} -o {name}.ipynb"
-        seeds, digest = which_seeds(runs), sha256(runs[0])
-        page = f"[{chapters.title(name)}]({name}.ipynb)"
-        rows.append(f"| {', '.join(items)} | {page}: `{command}` | {spoken(name)} | {seeds} | `{digest}` |")
-    return "\n".join(rows)
+        page, seeds = f"[{chapters.title(name)}]({name}.ipynb)", which_seeds(runs)
+        entries += [f"**{', '.join(items)}**: {page}. Recorded seeds: {seeds}; {spoken(name)}.", "", "```"]
+        entries += [f"mia run {name} --profile {RECORDED} -p seed={seed} -o {name}.ipynb"]
+        entries += [f"python -m mialib.book.reproduce {name}.ipynb", f"# {sha256(runs[0])}", "```", ""]
+    return "\n".join(entries)
 
 
 def _items():

@@ -31,12 +31,12 @@ def test_the_page_has_each_recorded_chapter_of_a_figure_with_its_command_and_che
 
     app = SimpleNamespace(env=SimpleNamespace(doc2path=lambda docname: f"{docname}.md"))
     sphinx_ext._add(app, "book/reproduce", source)
-    table = [line for line in source[0].splitlines() if line.startswith("|")][2:]
-    (row,) = (line for line in table if "mia run noise --profile paper -p seed=0" in line)
-    assert row.startswith("| Fig. 8 |")
-    assert sphinx_ext._recorded("noise") in row
-    assert sha256(recorded("noise").runs[0]) in row
-    items = {item for line in table for item in line.split(" | ")[0].strip("| ").split(", ")}
+    entries = source[0].partition("## Which command")[2].split("```\n\n")[:-1]
+    (entry,) = (of for of in entries if "mia run noise --profile paper -p seed=0 -o noise.ipynb\n" in of)
+    assert entry.startswith("**Fig. 8**: [")
+    assert f"; {sphinx_ext._recorded('noise')}." in entry
+    assert f"\n# {sha256(recorded('noise').runs[0])}\n" in entry
+    items = {item for of in entries for item in of.strip().split("**")[1].split(", ")}
     assert items == {*(f"Fig. {n}" for n in range(4, 14)), "Table I", "Table II", "Table III"}
 
 
