@@ -73,26 +73,31 @@ def fastest_products():
     return total, ", ".join(winners)
 
 
-def contend(group, cores):
-    """Return milliseconds a model-epoch of all contenders of a group on so many cores, and the losses they reach."""
+def on(cores):
+    """Return how names of numbers on so many cores end (str)."""
+    return f", {cores} core" + "s" * (cores > 1)
+
+
+def contest(group, both):
+    """Return milliseconds a model-epoch of all contenders of a group, their losses, and ratios to stacks.
+
+    On one core and on all; of those named in `both`, also how many times as long it takes on one.
+    """
     found = {}
-    for name in CONTENDERS[group]:
-        command = [sys.executable, str(Path(__file__).parent / "contenders.py"), group, name, "--cores", str(cores)]
-        ended = subprocess.run(command, capture_output=True, text=True)
-        if ended.returncode:
-            print(f"{name}: {ended.stderr.strip().splitlines()[-1]}", file=sys.stderr)
-            continue
-        of = json.loads(ended.stdout.splitlines()[-1])
-        found[f"{name}, {cores} core{'s' * (cores > 1)}"] = of["ms"]
-        found[f"loss: {name}, {cores} core{'s' * (cores > 1)}"] = of["loss"]
+    for cores in sorted({1, CORES}):
+        for name in CONTENDERS[group]:
+            command = [sys.executable, str(Path(__file__).parent / "contenders.py"), group, name, "--cores", str(cores)]
+            ended = subprocess.run(command, capture_output=True, text=True)
+            if ended.returncode:
+                print(f"{name}: {ended.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+                continue
+            of = json.loads(ended.stdout.splitlines()[-1])
+            found |= {f"{name}{on(cores)}": of["ms"], f"loss: {name}{on(cores)}": of["loss"]}
+            if name != "stacks":
+                found[f"ratio of {name} to stacks{on(cores)}"] = of["ms"] / found[f"stacks{on(cores)}"]
+    for name in both if CORES > 1 else ():
+        found[f"{name}: ratio of {CORES} cores to one"] = found[f"{name}{on(1)}"] / found[f"{name}{on(CORES)}"]
     return found
-
-
-def ratios(found, cores):
-    """Return how many times as long others take as stacks do, on so many cores."""
-    of = f", {cores} core{'s' * (cores > 1)}"
-    times = {name.removesuffix(of): ms for name, ms in found.items() if name.endswith(of) and name[:5] != "loss:"}
-    return {f"ratio of {name} to stacks{of}": ms / times["stacks"] for name, ms in times.items() if name != "stacks"}
 
 
 class Patched:
@@ -113,29 +118,16 @@ def dense():
 
     Records are taken as dense but where a name says otherwise.
     """
-    found = {}
-    for cores in sorted({1, CORES}):
-        found |= contend("dense", cores)
-        found |= ratios(found, cores)
+    found = contest("dense", ("stacks", "stacks, by their ones"))
     needed, who = fastest_products()
-    found |= {"the products alone, 1 core": needed, "by whom": who}
-    found["share of the products in stacks, 1 core"] = needed / found["stacks, 1 core"]
-    if CORES > 1:
-        for name in ("stacks", "stacks, by their ones"):
-            found[f"{name}: ratio of {CORES} cores to one"] = found[f"{name}, 1 core"] / found[f"{name}, {CORES} cores"]
+    found |= {f"the products alone{on(1)}": needed, "by whom": who}
+    found[f"share of the products in stacks{on(1)}"] = needed / found[f"stacks{on(1)}"]
     return found
 
 
 def images():
     """CIFAR CNN, batch 100, 2,500 images a model: milliseconds a model-epoch."""
-    found = {}
-    for cores in sorted({1, CORES}):
-        found |= contend("images", cores)
-        found |= ratios(found, cores)
-    if CORES > 1:
-        for name in ("stacks", "stacks, bfloat16"):
-            found[f"{name}: ratio of {CORES} cores to one"] = found[f"{name}, 1 core"] / found[f"{name}, {CORES} cores"]
-    return found
+    return contest("images", ("stacks", "stacks, bfloat16"))
 
 
 def attack():
