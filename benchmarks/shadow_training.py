@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from contenders import CONTENDERS
 from sklearn.neural_network import MLPClassifier
+from watching import watched
 
 from mialib.attack.answers import query
 from mialib.attack.experiment import Experiment, run
@@ -199,28 +200,8 @@ def paper_run():
             with tempfile.TemporaryDirectory() as folder:
                 run(experiment, data, ModelCache(folder))
         """
-        started = time.perf_counter()
-        process = subprocess.Popen([sys.executable, "-c", script])
-        peak = 0
-        while process.poll() is None:
-            peak = max(peak, _memory(process.pid))
-            time.sleep(0.1)
-        found[f"{name}: seconds"] = time.perf_counter() - started
-        found[f"{name}: MiB"] = peak / 2**20
+        found[f"{name}: seconds"], found[f"{name}: MiB"] = watched([sys.executable, "-c", script])
     return found
-
-
-def _memory(pid):
-    """Return the bytes that a process and its children have to themselves, shared pages counted by share."""
-    import psutil
-
-    total = 0
-    for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
-        try:
-            total += process.memory_full_info().pss
-        except psutil.Error:
-            continue
-    return total
 
 
 GROUPS = {function.__name__: function for function in (dense, images, attack, rounding, paper_run)}

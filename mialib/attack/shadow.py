@@ -17,7 +17,7 @@ ATTACK_RECIPE = Recipe(NN((64,), ReLU()), steps=600, learning_rate=5e-3)
 POOLED_RECIPE = Recipe(NN((64,), ReLU()), steps=6000)
 """One attack model for all classes, ten times as long in training as one class's."""
 
-BLOCK = 10
+BLOCK = 50
 """Attack models that train as one stack: they are small."""
 
 ENOUGH = 10

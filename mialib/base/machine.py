@@ -39,6 +39,12 @@ def is_intel():
     return "Intel" in (_cpuinfo("vendor_id") or platform.processor())
 
 
+@cache
+def multiplies_bfloat16():
+    """Return whether the processor has instructions that multiply bfloat16, as far as the machine says (bool)."""
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint((_cpuinfo("flags") or "").split())
+
+
 def _cpuinfo(name):
     """Return what Linux says of the first processor under a name, or None."""
     with suppress(OSError):

@@ -44,6 +44,11 @@ class DenseRecords:
         x = x if x.dtype == np.uint8 else x.astype(np.float32, copy=False)
         self._x = torch.from_numpy(x if x.flags.writeable else x.copy()).to(device)
 
+    @staticmethod
+    def bytes_of(x):
+        """Return the bytes that records, an ndarray of shape (n, ...) or packed, take on the device (int)."""
+        return math.prod(x.shape) * min(x.dtype.itemsize, torch.float32.itemsize)
+
     def batches(self, rows):
         """Yield a `DenseBatch` for every step, which holds until the next; rows are int64, shape (steps, M, n)."""
         n_steps, *shape = rows.shape

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from mialib.base.machine import multiplies_bfloat16
 from mialib.models.blas import onednn, onednn_takes
 
 WHOLE = 32
@@ -38,7 +39,7 @@ def filled_up(values):
 
 @dataclass(frozen=True)
 class Float32:
-    """Products of float32, the default."""
+    """Products of float32."""
 
     dtype = torch.float32
 
@@ -86,3 +87,8 @@ class BFloat16:
     def write(self, a, b, out):
         """Write ``a @ b`` into `out`."""
         out.copy_(torch.bmm(a.bfloat16(), b.bfloat16()))
+
+
+def fastest_products():
+    """Return `BFloat16` where the processor multiplies it, and `Float32` elsewhere."""
+    return BFloat16() if multiplies_bfloat16() else Float32()

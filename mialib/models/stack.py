@@ -5,6 +5,7 @@ parameters of a model lie in one row of one buffer, and so do its gradients, whi
 by hand: an optimiser then sees a single tensor.
 """
 
+import itertools
 import math
 from copy import copy
 from dataclasses import dataclass, replace
@@ -163,6 +164,8 @@ class Stack:
     records_a_step = 4096
     """Records that `predict_proba` asks about at once."""
 
+    _places = ()
+
     def __init__(self, architecture, shapes, n_models, n_classes, device):
         self.architecture, self._shapes = architecture, shapes
         self.n_models, self.n_classes = n_models, n_classes
@@ -171,6 +174,11 @@ class Stack:
         self.parameters = torch.zeros(n_models, -(-self.n_parameters // whole) * whole, device=self.device)
         self._layers = self.layers(self.parameters)
         self.dropout = NO_DROPOUT
+
+    @property
+    def n_features(self):
+        """Numbers of one record (int)."""
+        return self._shapes[0][0]
 
     @property
     def n_parameters(self):
@@ -189,7 +197,20 @@ class Stack:
     @property
     def multiplications(self):
         """Multiplications for one record's prediction vector (int)."""
-        return sum(fan_in * fan_out for fan_in, fan_out in self._shapes)
+        return sum(fan_in * fan_out * n for (fan_in, fan_out), n in self._shapes_and_places())
+
+    def _shapes_and_places(self):
+        """Return each layer's shape, and at how many places of a record it is applied."""
+        return itertools.zip_longest(self._shapes, self._places, fillvalue=1)
+
+    def bytes_a_model(self, batch_size):
+        """Return about how many bytes one model more takes while the stack trains, at least what it does take (int).
+
+        Its parameters, their gradient and two moments; of each record of its batch the features, as they lie and as
+        numbers, and of each layer the sums, their gradient, and one of them in the making.
+        """
+        of_record = 2 * self.n_features + 3 * sum(fan_out * n for (_, fan_out), n in self._shapes_and_places())
+        return torch.float32.itemsize * (4 * self.parameters.shape[1] + batch_size * of_record)
 
     def models(self, which):
         """Return some of the models, a slice, as a stack that shares their parameters."""

@@ -15,6 +15,7 @@ import torch
 from mialib.base.machine import progress, workers
 from mialib.base.seeding import children
 from mialib.base.validate import check_integer
+from mialib.models.batches import DenseRecords
 from mialib.models.cache import ModelCache, model_keys
 from mialib.models.stack import NN
 
@@ -189,7 +190,7 @@ class Recipe:
         keys = model_keys(self, data.fingerprint, index, seeds, device)
 
         def fit(missing):
-            size = self.architecture.models_a_block if device.type == "cpu" else max(1, len(missing))
+            size = models_a_block(self, data.x, data.n_classes, device)
             rows, of_missing = [index[i] for i in missing], [seeds[i] for i in missing]
             return fit_blocks(self, data.x, data.y, data.n_classes, rows, of_missing, size, n_jobs)
 
@@ -297,6 +298,31 @@ def fit_stack(recipe, x, y, n_classes, index, seeds, device=None, penalty=None):
     return stack
 
 
+def models_a_block(recipe, x, n_classes, device):
+    """Return how many models train as one stack (int): on a CPU what its cache holds, on a GPU what its memory does.
+
+    Half of the GPU's free memory is for the records, an ndarray of shape (n, ...), and the models; a MemoryError says
+    if not one has room.
+    """
+    if device.type == "cpu":
+        return recipe.architecture.models_a_block
+    room = torch.cuda.mem_get_info(device)[0] // 2 - DenseRecords.bytes_of(x)
+    needed = bytes_a_model(recipe, x, n_classes)
+    if room < needed:
+        raise MemoryError(
+            f"half of the GPU's free memory, less the records, is {room:,} bytes; {needed:,} are needed to train one "
+            "model; free some, or train on the CPU: set CUDA_VISIBLE_DEVICES to nothing"
+        )
+    return room // needed
+
+
+def bytes_a_model(recipe, x, n_classes):
+    """Return about how many bytes one model more takes while it trains on records, never less than it does (int)."""
+    rows_and_classes = CHUNK * recipe.batch_size * 2 * np.dtype(np.int64).itemsize
+    stack = recipe.architecture.stack(1, x.shape[1:], n_classes, "meta")
+    return stack.bytes_a_model(recipe.batch_size) + rows_and_classes
+
+
 def fit_blocks(recipe, x, y, n_classes, index, seeds, block_size, n_jobs=-1):
     """Train M models in blocks, side by side where there are cores for it; the arguments are those of `fit_stack`.
 
@@ -304,9 +330,11 @@ def fit_blocks(recipe, x, y, n_classes, index, seeds, block_size, n_jobs=-1):
     much to do and in threads else, or where `joblib.parallel_config` or ``MIALIB_CLUSTER`` says, such as on a Dask
     cluster. No number depends on `block_size`, on `n_jobs`, on where blocks run or in what order. As each block is
     done, in any order, yields the positions of its models, a range, and their parameters, float32 of shape (models, P).
+    A GPU, whose memory a block is made for, trains one after the other.
     """
     if not len(index):
         return
+    n_jobs = n_jobs if default_device().type == "cpu" else 1
     with workers():
         size = min(block_size, -(-len(index) // joblib.effective_n_jobs(n_jobs)))
     blocks = [range(i, min(i + size, len(index))) for i in range(0, len(index), size)]

@@ -100,7 +100,7 @@ def test_every_page_fits_its_screen_is_whole_and_open_to_all(site, browser):
             errors.clear()  # what axe-core asked for on the page before
             page.goto(url, wait_until="load")
             page.evaluate("document.querySelectorAll('img').forEach(i => i.loading = 'eager')")
-            page.wait_for_load_state("networkidle")
+            page.wait_for_function("[...document.images].every(i => i.complete)")
             wrong += [f"{name} on a {screen}: {error}" for error in errors]
             wrong += [f"{name} on a {screen}: broken image {source}" for source in page.evaluate(BROKEN)]
             if (overhang := page.evaluate(OVERHANG)) > 0:

@@ -3,9 +3,10 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from mialib.base import machine
 from mialib.models.batches import DenseBatch
 from mialib.models.cnn import CNN
-from mialib.models.kernels import BFloat16
+from mialib.models.kernels import BFloat16, Float32
 from mialib.models.stack import NN, ReLU, Tanh
 
 CONVOLUTIONS = ((4, 3), (5, 2))
@@ -56,7 +57,7 @@ def test_gradient_written_by_hand_is_autograds(architecture, rng):
 @pytest.mark.parametrize("hidden", [(6,), (), (6, 5)])
 def test_the_gradient_of_convolutions_is_autograds(activation, hidden, rng, monkeypatch):
     """Against the usual order: convolution, activation, pooling."""
-    architecture = CNN(CONVOLUTIONS, hidden, activation)
+    architecture = CNN(CONVOLUTIONS, hidden, activation, Float32())
     stack = first_parameters(architecture, 2, (12, 10, 3), 4)
     monkeypatch.setattr(stack, "_images_a_part", 3)  # the parts of a batch differ in size
     images = torch.from_numpy(rng.random((2, 8, 12, 10, 3)).astype(np.float32))
@@ -84,7 +85,7 @@ def test_products_of_bfloat16_are_near_those_of_float32(architecture, rng):
     shape = (12, 12, 1)
     x = torch.from_numpy(rng.random((2, 8, 144)).astype(np.float32))
     y = torch.from_numpy(rng.integers(0, 4, (2, 8)))
-    exact = type(architecture)(**{**vars(architecture), "products": type(NN().products)()})
+    exact = type(architecture)(**{**vars(architecture), "products": Float32()})
     rounded, precise = (written_gradient(first_parameters(a, 2, shape, 4), x, y) for a in (architecture, exact))
     assert not torch.equal(rounded, precise)
     assert torch.nn.functional.cosine_similarity(rounded, precise).min() > 0.99
@@ -164,3 +165,20 @@ def test_features_are_what_the_last_layer_sees(architecture, rng, monkeypatch):
 def test_softmax_regression_has_no_features():
     with pytest.raises(ValueError, match="softmax regression has no hidden layer"):
         NN(()).stack(1, (6,), 3).features(np.zeros((1, 6)))
+
+
+@pytest.mark.parametrize(
+    ("flags", "products"),
+    [
+        ("fpu avx2 avx512f", Float32()),
+        ("fpu avx512f avx512_bf16", BFloat16()),
+        ("amx_bf16 amx_tile", BFloat16()),
+        (None, Float32()),
+    ],
+)
+def test_convolutions_are_in_bfloat16_where_the_processor_multiplies_it(flags, products, monkeypatch):
+    monkeypatch.setattr(machine, "_cpuinfo", lambda name: flags)
+    machine.multiplies_bfloat16.cache_clear()
+    assert CNN().products == products
+    assert NN().products == Float32()
+    machine.multiplies_bfloat16.cache_clear()

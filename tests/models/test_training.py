@@ -11,6 +11,7 @@ from mialib.models import blas, training
 from mialib.models.batches import is_sparse
 from mialib.models.blas import LARGE
 from mialib.models.cnn import CNN
+from mialib.models.kernels import BFloat16, Float32
 from mialib.models.stack import NN, ReLU
 from mialib.models.training import SGD, Adam, Recipe, _Shuffled, fit_blocks, fit_stack
 
@@ -30,7 +31,9 @@ class Kind:
         return fit(self.recipe, self.data, self.index, self.seeds).parameters.numpy()
 
 
-@pytest.fixture(params=["dense", "sparse", "odd", "large", "images", "dropout", "dropout of images"])
+@pytest.fixture(
+    params=["dense", "sparse", "odd", "large", "images", "images in bfloat16", "dropout", "dropout of images"]
+)
 def kind(request, data, index):
     seeds = children(5, len(index))
     if request.param == "dense":
@@ -53,7 +56,8 @@ def kind(request, data, index):
         return Kind(recipe, replace(data, x=x), index, seeds)
     x, y = images(600, 4, 30, seed=3)
     dropout = 0.5 if request.param == "dropout of images" else 0
-    recipe = Recipe(CNN(((4, 5), (6, 3)), (16,), dropout=dropout), epochs=1, batch_size=20)
+    products = BFloat16() if request.param == "images in bfloat16" else Float32()
+    recipe = Recipe(CNN(((4, 5), (6, 3)), (16,), products=products, dropout=dropout), epochs=1, batch_size=20)
     return Kind(recipe, replace(data, x=x, y=y), index, seeds)
 
 
