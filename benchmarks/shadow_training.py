@@ -25,16 +25,13 @@ from sklearn.neural_network import MLPClassifier
 from watching import watched
 
 from mialib.attack.answers import query
-from mialib.attack.experiment import Experiment, run
 from mialib.attack.shadow import ATTACK_RECIPE, ClassAttack
 from mialib.base.machine import processor
 from mialib.base.seeding import children
 from mialib.datasets.catalog import load
 from mialib.datasets.splits import shadow_sets, split
 from mialib.metrics import roc_auc
-from mialib.models import batches, blas
-from mialib.models.kernels import BFloat16
-from mialib.models.stack import NN
+from mialib.models import blas
 from mialib.models.training import Recipe
 
 CORES = os.cpu_count()
@@ -101,19 +98,6 @@ def contest(group, both):
     return found
 
 
-class Patched:
-    """Set a module's constant for a while."""
-
-    def __init__(self, module, name, value):
-        self.module, self.name, self.value, self.before = module, name, value, getattr(module, name)
-
-    def __enter__(self):
-        setattr(self.module, self.name, self.value)
-
-    def __exit__(self, *_):
-        setattr(self.module, self.name, self.before)
-
-
 def dense():
     """Purchase NN, 600-128-100, batch 100, 10,000 records a model: milliseconds a model-epoch.
 
@@ -168,17 +152,6 @@ def attack():
     return found
 
 
-def rounding():
-    """What products of bfloat16 do to models and attack: Purchase NN on 10,000 records, 10 shadows, 60 epochs."""
-    data, found = load("purchase", "sample"), {}
-    for name, architecture in (("float32", NN()), ("bfloat16", NN(products=BFloat16()))):
-        with Patched(batches, "SPARSE", -1):
-            numbers = run(Experiment(10_000, 10, Recipe(architecture, epochs=60)), data).numbers()
-        for quantity in ("target test accuracy", "precision", "recall", "AUC"):
-            found[f"{quantity}, {name}"] = str(numbers[quantity])
-    return found
-
-
 def paper_run():
     """The paper's Purchase run and a CIFAR-10 run, each from an empty cache: seconds, peak MiB of all processes."""
     runs = {
@@ -204,7 +177,7 @@ def paper_run():
     return found
 
 
-GROUPS = {function.__name__: function for function in (dense, images, attack, rounding, paper_run)}
+GROUPS = {function.__name__: function for function in (dense, images, attack, paper_run)}
 
 
 def summary(rounds):
