@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.distributed._tools.mem_tracker import MemTracker
 
 from mialib import CNN, NN, Recipe
 from mialib.base.seeding import children
 from mialib.models import training
 from mialib.models.kernels import BFloat16, Float32
+
+tracking = pytest.importorskip("torch.distributed._tools.mem_tracker", reason="this torch measures no fake memory")
 
 GPU = torch.device("cuda")
 SHAPES = {
@@ -36,7 +37,7 @@ def records(shape, n=300):
 def train(architecture, x, y, n_models, steps=3):
     """Return a stack trained on the fake GPU, and the bytes that it held there at most."""
     recipe, index = Recipe(architecture, steps=steps), [np.arange(len(x))] * n_models
-    with FakeTensorMode(allow_non_fake_inputs=True), MemTracker() as tracker:
+    with FakeTensorMode(allow_non_fake_inputs=True), tracking.MemTracker() as tracker:
         stack = training.fit_stack(recipe, x, y, 10, index, children(0, n_models), GPU)
     return stack, tracker.get_tracker_snapshot("peak")[torch.device("cuda", 0)]["Total"]
 
