@@ -7,6 +7,7 @@ not. Prints a row of a table for each: what one training takes, what the audit t
 """
 
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -40,8 +41,9 @@ def scaled(model, n):
         mia = "import sys; from mialib.cli.main import main; sys.exit(main())"
         command = [sys.executable, "-c", mia, "audit", model_file, "--in", "in.npz", "--out", "out.npz"]
         command += ["--shadows", "16", "--seeds", "1"]
+        command += ["--trust", "sklearn.tree._tree.Tree"]
         quiet = os.environ | {"MIALIB_PROGRESS": "0"}
-        return training, *watched([str(word) for word in command], cwd=folder, env=quiet)
+        return training, *watched([str(word) for word in command], cwd=folder, env=quiet, stdout=subprocess.DEVNULL)
 
 
 def main(sizes):

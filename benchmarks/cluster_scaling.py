@@ -37,7 +37,10 @@ def trained(recipe, data, index, folder):
 
 def on_cluster(n_workers, train, kill_after=None):
     """Return what is trained, in how many seconds, and the bytes that moved; a worker may be killed meanwhile."""
-    with LocalCluster(n_workers, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+    with (
+        LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
         client.run(lambda: __import__("mialib.models.training") and None)
         os.environ[CLUSTER] = cluster.scheduler_address
         if kill_after:

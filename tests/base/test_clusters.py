@@ -17,7 +17,7 @@ def trained(data):
 
 def test_models_are_trained_on_the_cluster_that_is_named(data, monkeypatch):
     here = trained(data)
-    with distributed.LocalCluster(2, processes=False, protocol="tcp", dashboard_address=None) as cluster:
+    with distributed.LocalCluster(n_workers=2, processes=False, protocol="tcp", dashboard_address=None) as cluster:
         monkeypatch.setenv(machine.CLUSTER, cluster.scheduler_address)
         there = trained(data)
         client = machine._client(cluster.scheduler_address)

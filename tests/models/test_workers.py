@@ -32,7 +32,7 @@ def parameters(recipe, data, index):
 def cluster():
     distributed = pytest.importorskip("distributed", reason="pip install mialib[dask]")
     with (
-        distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
     ):
         yield client
