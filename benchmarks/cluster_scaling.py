@@ -10,6 +10,7 @@ their own. Bytes are what passes through the loopback device while they train, a
 import hashlib
 import os
 import sys
+import tempfile
 import threading
 import time
 
@@ -54,8 +55,6 @@ def on_cluster(n_workers, train, kill_after=None):
 
 
 def main(epochs):
-    import tempfile
-
     recipe, data = Recipe(NN(), epochs), load("purchase", "sample")
     rng = np.random.default_rng(0)
     index = [rng.choice(len(data.x), 10_000, replace=False) for _ in range(N_MODELS)]

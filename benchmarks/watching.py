@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from contextlib import suppress
 
 import psutil
 
@@ -21,9 +22,8 @@ def watched(command, **more):
 def memory(pid):
     """Return the bytes that a process and its children have to themselves, shared pages counted by share."""
     total = 0
-    try:
+    with suppress(psutil.Error):  # it has ended
         for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
-            total += process.memory_full_info().pss
-    except psutil.Error:
-        pass
+            with suppress(psutil.Error):
+                total += process.memory_full_info().pss
     return total
