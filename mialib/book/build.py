@@ -236,6 +236,7 @@ def _circumstances(chapter):
         commit = subprocess.run(head, cwd=chapter.parent, capture_output=True, text=True, check=False).stdout.strip()
     return {
         "machine": f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "multiplications a core-second": round(costs.multiplications_a_core_second()),
         "versions": {name: version(name) for name in ("torch", "numpy", "scikit-learn")},
         "commit": commit or None,
         "code": code_of(chapter),

@@ -8,105 +8,47 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
-import psutil
 
 import mialib
 from mialib.base.files import warn_once, working_folder, write_files
 from mialib.base.machine import cache_dir, shipped
-from mialib.base.signals import stoppable
-from mialib.book.chapters import ChapterError, outputs
-from mialib.book.costs import multiplications_a_core_second
+from mialib.book.chapters import ChapterError
 from mialib.book.runs import run_in_notebook
 from mialib.models.cache import USED, ModelCache, code_sha256
-
-PERIOD = 0.2
-"""Seconds between two looks at the memory that a chapter holds."""
-
-
-class Watch(threading.Thread):
-    """Looks from time to time how many bytes this process and all that it starts hold together; `peak` is the most.
-
-    Chapters train in processes side by side, of which `resource` knows only the largest. What they share counts for
-    each. The watch also ends them all if `parent`, the id of the process that started this one, is gone.
-    """
-
-    def __init__(self, parent):
-        super().__init__(daemon=True)
-        self.peak, self._parent = 0, parent
-
-    def run(self):
-        """Look until this process ends."""
-        while True:
-            own, held = psutil.Process(), 0
-            started = own.children(recursive=True)
-            for process in (own, *started):
-                with suppress(psutil.Error):
-                    held += process.memory_info().rss
-            self.peak = max(self.peak, held)
-            if os.name == "posix" and os.getppid() != self._parent:
-                for process in started:
-                    with suppress(psutil.Error):
-                        process.kill()
-                os._exit(1)
-            time.sleep(PERIOD)
 
 
 def measured(source, parameters, environment=None):
     """Run a notebook, with variables besides one's own; return it with its outputs (str), and what that took, a dict.
 
     This has ``seconds``, ``CPU seconds``, ``peak memory in MiB`` and ``models``, of which ``models from the cache``
-    were trained before; the cache keeps ``cache in MiB`` of them; ``multiplications a core-second`` that the machine
-    made just before, and its ``cores``.
-    A ChapterError has the message of the cell that failed.
+    were trained before; the cache keeps ``cache in MiB`` of them. A ChapterError has the message of the cell that
+    failed.
     """
-    command = [sys.executable, "-m", "mialib.book.execution", source, str(os.getpid())]
-    environment = {**os.environ, **(environment or {})}
-    ended = subprocess.run(command, input=json.dumps(parameters), env=environment, capture_output=True, text=True)
-    if ended.returncode:
-        last = (ended.stderr.strip().splitlines() or [f"its process ended with {ended.returncode}"])[-1]
-        raise ChapterError(last)
-    return json.loads(ended.stdout.splitlines()[-1])
-
-
-def main(source, parent):
-    """Run a notebook with the parameters of standard input; write it, and what that took, to standard output.
-
-    `parent` is the id of the process that waits for it (str).
-    """
-    rate = round(multiplications_a_core_second())
-    watch, started, before, began = Watch(int(parent)), time.monotonic(), sum(os.times()[:4]), time.time()
-    watch.start()
+    command = [sys.executable, "-m", "mialib.book.watched", source, str(os.getpid())]
+    began = time.time()
     with working_folder(cache_dir() / "runs") as folder:
         used = folder / "models"
         used.touch()
-        os.environ[USED] = str(used)
-        try:
-            notebook = outputs(source, json.load(sys.stdin))
-        except ChapterError as error:
-            print(" ".join(str(error).split()), file=sys.stderr)
-            return 1
+        environment = {**os.environ, **(environment or {}), USED: str(used)}
+        ended = subprocess.run(command, input=json.dumps(parameters), env=environment, capture_output=True, text=True)
         entries = [ModelCache().path(key) for key in set(used.read_text(encoding="utf-8").split())]
+    if ended.returncode:
+        last = (ended.stderr.strip().splitlines() or [f"its process ended with {ended.returncode}"])[-1]
+        raise ChapterError(last)
+    notebook, took = json.loads(ended.stdout.splitlines()[-1])
     files = [path.stat() for path in entries if path.exists()]
-    took = {
-        "seconds": round(time.monotonic() - started, 1),
-        "CPU seconds": round(sum(os.times()[:4]) - before, 1),  # of this process, and of all below it that ended
-        "peak memory in MiB": watch.peak // 2**20,
+    took |= {
         "models": len(entries),
         "models from the cache": sum(of.st_mtime < began for of in files),
         "cache in MiB": round(sum(of.st_size for of in files) / 2**20, 1),
-        "multiplications a core-second": rate,
-        "cores": os.cpu_count(),
     }
-    print(json.dumps([notebook, took]))
-    return 0
+    return notebook, took
 
 
 @dataclass(frozen=True)
@@ -178,8 +120,3 @@ def folder_of(chapter, parameters):
 def _files(folder):
     """Return names and sizes; what is in them is checked when they are read."""
     return [[path.name, path.stat().st_size] for path in sorted(Path(folder).glob("*.*"))] if folder else []
-
-
-if __name__ == "__main__":
-    with stoppable():
-        sys.exit(main(*sys.argv[1:]))

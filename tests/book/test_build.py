@@ -121,6 +121,7 @@ def test_a_recorded_run_keeps_numbers_cost_and_the_figure_that_is_tagged_so(tmp_
     assert content["parameters"]["seed"] == 3
     assert content["code"] == code_of(committed)
     assert set(content["versions"]) == {"torch", "numpy", "scikit-learn"}
+    assert content["multiplications a core-second"] > 1e8
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     assert sorted(p.name for p in path.parent.iterdir()) == ["3.json", "3.png"]
     (cell,) = (cell for cell in code_cells(committed) if "recorded" in tags(cell))

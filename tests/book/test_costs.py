@@ -14,7 +14,6 @@ PARAMETERS = {"size": 1000, "epochs": 10, "n_shadow": 4, "batch_size": 50, "clas
 TOOK = {
     "seconds": 36.0,
     "CPU seconds": 72.0,
-    "cores": 2,
     "peak memory in MiB": 100,
     "models": 10,
     "cache in MiB": 3.0,
