@@ -55,7 +55,6 @@ refresh: $(INSTALLED)
 
 # Choose the versions anew, for Python 3.11 to 3.13; pip that is told no index but the usual one finds their hashes.
 lock: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/python requirements/lock.py $(OPTIONS)
 
 # Build what is released, and fail if something is in it that does not belong there.
@@ -65,14 +64,17 @@ dist: $(INSTALLED)
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
 
-LOCKED := requirements/lock.txt requirements/torch.txt
+LOCKED := requirements/lock.txt requirements/torch.txt requirements/uv.txt
 
+# uv is the faster; pip knows which index it was told, for torch and where uv finds none.
 $(INSTALLED): pyproject.toml $(LOCKED)
 	$(PYTHON) -m venv $(VENV)
 ifdef LATEST
 	$(BIN)/python -m pip install --quiet -e ".[test]"
 else
-	$(BIN)/python -m pip install --quiet --no-deps --require-hashes $(LOCKED:%=-r %)
+	$(BIN)/python -m pip install --quiet --no-deps --no-compile --require-hashes -r requirements/uv.txt -r requirements/torch.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements/lock.txt || \
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/lock.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 endif
 	touch $@

@@ -1,7 +1,7 @@
-"""Write the versions, with their hashes, that `make` and the container install: lock.txt, and torch.txt for the rest.
+"""Write the versions, with their hashes, that `make` and the container install: lock.txt, torch.txt and uv.txt.
 
 torch.txt holds torch and what its usual wheel for Linux brings for GPUs, 5 GB, so that who wants torch for the CPU
-alone can take that from PyTorch's own index instead. Needs uv: `make lock`.
+alone can take that from PyTorch's own index instead; uv.txt holds uv, which installs lock.txt. `make lock`.
 """
 
 import re
@@ -19,9 +19,12 @@ def main(options):
     command = [sys.executable, "-m", *COMMAND.split(), "--no-annotate", "--python-version=3.11", *options]
     told = subprocess.run(command, cwd=HERE.parent, check=True, stdout=subprocess.PIPE, text=True).stdout
     blocks = re.findall(r"^\S.*\n(?: +.*\n)*", told, re.MULTILINE)
-    for name, wanted in (("lock.txt", False), ("torch.txt", True)):
-        kept = [block for block in blocks if bool(FOR_GPUS.match(block)) == wanted]
-        HERE.joinpath(name).write_text("# make lock\n" + "".join(kept), encoding="utf-8")
+    kept = {"lock.txt": [], "torch.txt": [], "uv.txt": []}
+    for block in blocks:
+        name = "torch.txt" if FOR_GPUS.match(block) else "uv.txt" if block.startswith("uv==") else "lock.txt"
+        kept[name].append(block)
+    for name, of in kept.items():
+        HERE.joinpath(name).write_text("# make lock\n" + "".join(of), encoding="utf-8")
 
 
 if __name__ == "__main__":

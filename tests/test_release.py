@@ -56,7 +56,7 @@ def test_a_build_holds_what_git_knows_and_nothing_else(kind, tmp_path):
 def test_every_dependency_is_locked_within_its_bounds_and_by_hashes(project):
     specifiers = pytest.importorskip("packaging.requirements")
     locked, hashes = {}, {}
-    for name in ("lock.txt", "torch.txt"):
+    for name in ("lock.txt", "torch.txt", "uv.txt"):
         text = read("requirements", name)
         assert len(LOCKED.findall(text)) == len(re.findall(r"^[a-z]", text, re.MULTILINE))
         for package, version, _, sums in LOCKED.findall(text):
